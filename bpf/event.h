@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The contract between the BPF programs and userspace, and the head of every record on disk.
+ *
+ * Shared by bpf/ (compiled for the BPF target, and natively for tests) and src/. Everything that crosses the ring or
+ * the disk has an explicit number that is never reused; 0 is always invalid. All integers are little endian, all
+ * structs are naturally aligned without holes, and each size is asserted.
+ *
+ * Units: addresses and sizes in bytes; times in ns of CLOCK_MONOTONIC (which stands still during suspend, as the
+ * target does).
+ *
+ * Identity of a process. `proc` is SEEP_PROC(slot, incarnation): the slot is given out by userspace when a process
+ * becomes a target; the incarnation grows by one on each exec, because exec voids every block of the old image. A child
+ * of vfork() shares its parent's address space and bears its parent's `proc`.
+ *
+ * Identity of a block. An address is reused; (proc, addr, birth_ns) is not. A free repeats the birth, the size and the
+ * stack of the block that it ends, so that userspace may see the two in any order and need not look anything up.
+ */
+#ifndef SEEP_EVENT_H
+#define SEEP_EVENT_H
+
+#ifndef __bpf__
+#ifndef SEEP_NATIVE_BPF
+#include <stdint.h>
+typedef uint8_t __u8;
+typedef uint16_t __u16;
+typedef uint32_t __u32;
+#include <linux/types.h>
+#endif
+#endif
+
+#define SEEP_MAX_FRAMES 127  /* frames of one stack, as kernel.perf_event_max_stack */
+#define SEEP_MAX_RINGS 64    /* ring buffers: one for each group of CPUs */
+#define SEEP_COMM_LEN 16     /* TASK_COMM_LEN */
+#define SEEP_STACK_UNKNOWN 0 /* no stack could be kept: the bytes are counted all the same */
+#define SEEP_SLOT_NONE 0     /* slot 0: what cannot be put down to a process */
+
+#define SEEP_PROC(slot, incarnation) (((__u32)(incarnation) << 16) | (__u32)(slot))
+#define SEEP_PROC_SLOT(proc) ((proc)&0xffff)
+#define SEEP_PROC_INCARNATION(proc) ((proc) >> 16)
+
+enum event_kind {
+	EVENT_INVALID = 0,
+	EVENT_ALLOC = 1,  /* struct event_alloc: a call returned a block */
+	EVENT_FREE = 2,	  /* struct event_free: a block that we knew has ended */
+	EVENT_MMAP = 3,	  /* struct event_vm: outside every allocator call */
+	EVENT_MUNMAP = 4, /* struct event_vm */
+	EVENT_MREMAP = 5, /* struct event_vm */
+	EVENT_BRK = 6,	  /* struct event_vm */
+	EVENT_FAULT = 7,  /* struct event_fault */
+	EVENT_EXEC = 8,	  /* struct event_proc: `proc` is the new incarnation */
+	EVENT_EXIT = 9,	  /* struct event_proc: the last thread has gone */
+	EVENT_FORK =
+		10, /* struct event_proc: tgid is the child's; the child is not followed by itself */
+	EVENT_KIND_NR = 11,
+	/* 256 and above are made in userspace: src/core/record.h */
+};
+
+/* First in everything on the ring and on disk. */
+struct event_head {
+	__u16 kind;    /* enum event_kind or enum record_kind */
+	__u16 flags;   /* by kind */
+	__u32 proc;    /* SEEP_PROC() */
+	__u64 time_ns; /* of the event; for an allocation this is its birth */
+};
+
+enum alloc_flags {
+	ALLOC_REALLOC = 1 << 0,	  /* the new half of a realloc */
+	ALLOC_RESTORED = 1 << 1,  /* a realloc failed: the old block lives on, with its old birth */
+	ALLOC_RECOVERED = 1 << 2, /* userspace: read from the block map after a loss */
+};
+
+struct event_alloc {
+	struct event_head head;
+	__u64 addr;
+	__u64 size_bytes; /* as asked for */
+	__u32 stack;	  /* id of the allocating stack, or SEEP_STACK_UNKNOWN */
+	__u32 tid;
+};
+
+enum free_flags {
+	FREE_REALLOC = 1 << 0,	/* the old half of a realloc */
+	FREE_REPLACED = 1 << 1, /* the address was handed out again: its free was missed */
+	FREE_RESYNC = 1 << 2,	/* userspace: no longer in the block map after a loss */
+};
+
+struct event_free {
+	struct event_head head;
+	__u64 addr;
+	__u64 birth_ns;
+	__u64 size_bytes;
+	__u32 stack; /* of the allocation */
+	__u32 tid;
+};
+
+/* mmap, munmap, mremap, brk: successful calls only, sent at their return. */
+struct event_vm {
+	struct event_head head;
+	__u64 addr;	/* start of the new mapping; munmap: of the hole; brk: the new break */
+	__u64 length;	/* of the same, rounded up to pages; brk: 0 */
+	__u64 old_addr; /* mremap: what moved; brk: the old break */
+	__u64 old_length;
+	__u32 stack;
+	__u32 map_flags; /* MAP_* of mmap, MREMAP_* of mremap */
+	__u32 prot;	 /* PROT_* of mmap */
+	__u32 tid;
+};
+
+enum fault_flags {
+	FAULT_MAJOR = 1 << 0,
+};
+
+struct event_fault {
+	struct event_head head;
+	__u64 addr;
+	__u32 stack; /* its frame 0 is the faulting instruction, not a return address */
+	__u32 tid;
+};
+
+struct event_proc {
+	struct event_head head;
+	__u32 tgid;
+	__u32 parent_tgid; /* fork only */
+	char comm[SEEP_COMM_LEN];
+};
+
+/*
+ * Counters, by slot, per CPU. Every path in BPF that gives up bumps exactly one of those from STAT_LOST_EVENTS on, at
+ * one place, so that each loss reaches the report by name.
+ */
+enum stat {
+	STAT_ALLOCS = 0, /* calls that returned a block */
+	STAT_ALLOC_BYTES = 1,
+	STAT_FREES = 2, /* ends of blocks that we knew */
+	STAT_FREE_BYTES = 3,
+	STAT_FAILED_ALLOCS = 4, /* calls that returned no block */
+	STAT_FREES_UNKNOWN = 5, /* blocks older than the attach, or not ours */
+	STAT_ENTRY_HITS = 6,	/* runs of allocating entry probes, nested ones too */
+	STAT_RETURN_HITS = 7,	/* runs of return probes */
+	STAT_FREE_HITS = 8,	/* runs of freeing probes */
+	STAT_MINOR_FAULTS = 9,
+	STAT_MAJOR_FAULTS = 10,
+	STAT_LOST_EVENTS = 11,	      /* the ring was full */
+	STAT_LOST_ALLOCS = 12,	      /* the block map was full: seen but not kept */
+	STAT_MISSED_FREES = 13,	      /* an address came back without having been freed */
+	STAT_STALE_CALLS = 14,	      /* an allocator call left by longjmp or an exception */
+	STAT_CALLS_TOO_DEEP = 15,     /* more calls at once in one thread than we keep */
+	STAT_NO_THREAD_STATE = 16,    /* no memory for a thread's state */
+	STAT_OUT_POINTER_FAULTS = 17, /* posix_memalign's result could not be read */
+	STAT_STACKS_PARTIAL = 18,     /* stacks whose outer end was not reached, new ones only */
+	STAT_STACKS_FULL = 19,	      /* the stack table was full: stack unknown */
+	STAT_STACK_COLLISIONS =
+		20,		/* different stacks, same hash, no free neighbour: stack unknown */
+	STAT_STACKS_EMPTY = 21, /* not even the caller could be read: stack unknown */
+	STAT_NO_REGS = 22,	/* user registers not available: stack unknown */
+	STAT_NR = 23,
+};
+
+struct seep_counters {
+	__u64 value[STAT_NR];
+};
+
+/* Set once before load. Defaults are such that the verifier sees every branch. */
+struct seep_config {
+	__u32 max_frames;      /* 1..SEEP_MAX_FRAMES */
+	__u32 nr_rings;	       /* 1..SEEP_MAX_RINGS; ring of a CPU: cpu % nr_rings */
+	__u32 wakeup_bytes;    /* wake the reader when this much is waiting in a ring */
+	__u32 task_storage;    /* thread state in task storage, else in a hash by tid */
+	__u32 task_pt_regs;    /* bpf_task_pt_regs() is there (5.15) */
+	__u32 fault_period;    /* a fault event stands for this many faults */
+	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
+	__u32 reserved;
+};
+
+/*
+ * What a probe's cookie says: the role of the function, and in which register each argument is at the probed
+ * instruction. A register is its DWARF number + 1 (x86-64: 1 rax, 2 rdx, 3 rcx, 4 rbx, 5 rsi, 6 rdi, ...), 0 is "no
+ * such argument".
+ */
+enum probe_role {
+	ROLE_INVALID = 0,
+	ROLE_ALLOC = 1,	    /* returns the block; size = size [* count] */
+	ROLE_REALLOC = 2,   /* resizes ptr; returns the block */
+	ROLE_FREE = 3,	    /* frees ptr */
+	ROLE_ALLOC_OUT = 4, /* stores the block through out, returns 0 on success: posix_memalign */
+};
+
+#define COOKIE_ROLE(c) ((__u32)((c)&0xf))
+#define COOKIE_SIZE_REG(c) ((__u32)(((c) >> 8) & 0x1f))
+#define COOKIE_COUNT_REG(c) ((__u32)(((c) >> 16) & 0x1f))
+#define COOKIE_PTR_REG(c) ((__u32)(((c) >> 24) & 0x1f)) /* the block, or the out-pointer */
+#define COOKIE_SP_WORDS(c)                                                                         \
+	((__u32)(((c) >> 32) &                                                                     \
+		 0xff)) /* words pushed since entry: the return address is at sp + 8 * this */
+#define COOKIE_PROBE(c) ((__u32)(((c) >> 40) & 0xffff)) /* index of the probe, for reports */
+#define SEEP_COOKIE(role, size_reg, count_reg, ptr_reg, sp_words, probe)                           \
+	((__u64)(role) | (__u64)(size_reg) << 8 | (__u64)(count_reg) << 16 |                       \
+	 (__u64)(ptr_reg) << 24 | (__u64)(sp_words) << 32 | (__u64)(probe) << 40)
+
+/* Key and value of the block map, the truth about what is live. */
+struct block_key {
+	__u64 addr;
+	__u32 proc;
+	__u32 zero;
+};
+
+struct block_value {
+	__u64 size_bytes;
+	__u64 birth_ns;
+	__u32 stack;
+	__u32 zero;
+};
+
+enum stack_flags {
+	STACK_PARTIAL = 1 << 0,	   /* the walk stopped before the outermost frame */
+	STACK_TRUNCATED = 1 << 1,  /* deeper than max_frames */
+	STACK_PRECISE_PC = 1 << 2, /* frame 0 is an instruction, not a return address */
+	STACK_LEAF_GUESS =
+		1
+		<< 3, /* frame 1 is the word at the stack pointer: drop it if it is no code address */
+};
+
+/* Key of the stack table: its hash. The id is given out at first sight; stack_keys[id] leads back to the key. */
+struct stack_value {
+	__u32 id;
+	__u32 proc;
+	__u16 nr;
+	__u16 flags; /* enum stack_flags */
+	__u32 zero;
+	__u64 frame[SEEP_MAX_FRAMES]; /* innermost first */
+};
+
+/* What a target's tgid leads to. */
+struct slot_value {
+	__u32 proc; /* SEEP_PROC(), the incarnation kept by the exec program */
+	__u32 zero;
+};
+
+_Static_assert(sizeof(struct event_head) == 16, "event_head");
+_Static_assert(sizeof(struct event_alloc) == 40, "event_alloc");
+_Static_assert(sizeof(struct event_free) == 48, "event_free");
+_Static_assert(sizeof(struct event_vm) == 64, "event_vm");
+_Static_assert(sizeof(struct event_fault) == 32, "event_fault");
+_Static_assert(sizeof(struct event_proc) == 40, "event_proc");
+_Static_assert(sizeof(struct block_key) == 16, "block_key");
+_Static_assert(sizeof(struct block_value) == 24, "block_value");
+_Static_assert(sizeof(struct stack_value) == 16 + 8 * SEEP_MAX_FRAMES, "stack_value");
+_Static_assert(sizeof(struct seep_config) == 32, "seep_config");
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command line: one table of options drives parsing, checking and --help, for all commands.
+ *
+ * Wrong use prints one line on stderr (what, why, and "try 'seep CMD --help'") and means exit status 2.
+ */
+#ifndef SEEP_CLI_H
+#define SEEP_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "out.h"
+
+#define EXIT_COMPLETE 0
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+#define EXIT_INCOMPLETE 3
+
+enum cli_command {
+	CMD_LEAKS = 1,
+	CMD_FAULTS,
+	CMD_RECORD,
+	CMD_REPORT,
+	CMD_DOCTOR,
+};
+
+#define CLI_MAX_PIDS 64
+
+struct cli_options {
+	enum cli_command command;
+	pid_t pid[CLI_MAX_PIDS]; /* distinct */
+	size_t nr_pids;
+	char **argv;	      /* after "--", NULL-terminated, or NULL */
+	uint64_t duration_ns; /* 0: until Ctrl-C or the target's end */
+	uint64_t interval_ns; /* 0: one report, at the end */
+	size_t top;	      /* default 10; 0: all ("--top all") */
+	enum out_format format;
+	const char *output;  /* -o; NULL: stdout */
+	const char *capture; /* leaks, faults: --capture FILE as well; record: its -o */
+	const char *input;   /* report: the capture file */
+	uint64_t min_age_ns;
+	bool allocator_frames;
+	bool record_faults;  /* record --faults */
+	int verbose;	     /* 0, 1, 2 */
+	int ready_fd;	     /* -1: none */
+	uint64_t ring_bytes; /* of one ring; a power of two of at least a page */
+	uint64_t max_blocks; /* of the kernel's block map */
+	uint64_t max_stacks;
+};
+
+/* 0: go on; 1: --help or --version was printed, exit 0; -EINVAL: one line was printed, exit EXIT_USAGE. */
+int cli_parse(int argc, char **argv, struct cli_options *options);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /proc: who a process is and what it has mapped. Every string is copied and bounded. Functions return 0 or a negative
+ * errno; -ESRCH when the process has gone. Out parameters change only on success.
+ */
+#ifndef SEEP_SYS_PROC_H
+#define SEEP_SYS_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_info {
+	pid_t tgid;
+	char comm[64];
+	uint64_t start_ticks;  /* field 22 of stat: (tgid, start_ticks) is the identity */
+	uint64_t cpu_ns;       /* utime + stime */
+	uint64_t minor_faults; /* of all its threads, living and gone */
+	uint64_t major_faults;
+	char state;	       /* 'R', 'S', 'Z', ... */
+	bool is_kernel_thread; /* PF_KTHREAD of the flags field */
+	uint32_t nr_threads;
+	int seccomp;   /* of status: 0, 1 strict, 2 filter; -1 not known */
+	bool is_32bit; /* its executable is ELFCLASS32 */
+};
+
+int proc_read_info(pid_t tgid, struct proc_info *out);
+
+/* Path that /proc/TGID/exe leads to, as printed by the kernel (" (deleted)" kept). */
+int proc_read_exe(pid_t tgid, char *path, size_t size);
+
+struct proc_mapping {
+	uint64_t start, end; /* bytes */
+	uint64_t file_offset;
+	uint64_t inode; /* 0: anonymous or special */
+	uint32_t dev_major, dev_minor;
+	bool exec, write, shared;
+	char *path; /* "" when anonymous; owned by the list */
+};
+
+struct proc_maps {
+	struct proc_mapping *item; /* sorted by start */
+	size_t nr, cap;
+};
+
+/* Reads /proc/TGID/maps, at most PROC_MAX_MAPPINGS of them (-E2BIG beyond). maps is replaced, and must be initialised. */
+#define PROC_MAX_MAPPINGS 200000
+void proc_maps_init(struct proc_maps *maps);
+int proc_maps_read(struct proc_maps *maps, pid_t tgid);
+/* Parses the text of a maps file, for tests and fuzzing: untrusted, -EINVAL on a malformed line. */
+int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr);
+const struct proc_mapping *proc_maps_find(const struct proc_maps *maps,
+					  uint64_t address); /* NULL: none */
+void proc_maps_release(struct proc_maps *maps);
+
+/*
+ * Opens the file behind a mapping, read only: /proc/TGID/map_files first (right in containers and for deleted files),
+ * then /proc/TGID/root/PATH if that has the same inode. A descriptor, or a negative errno.
+ */
+int proc_open_mapping(pid_t tgid, const struct proc_mapping *mapping);
+
+/* The path by which the kernel itself reaches the same file, for perf_event_open(). */
+int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size);
+
+/* Ticks of /proc/PID/stat to ns. */
+uint64_t proc_ticks_to_ns(uint64_t ticks);
+
+#endif
