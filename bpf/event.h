@@ -81,7 +81,9 @@ struct event_alloc {
 enum free_flags {
 	FREE_REALLOC = 1 << 0,	/* the old half of a realloc */
 	FREE_REPLACED = 1 << 1, /* the address was handed out again: its free was missed */
-	FREE_RESYNC = 1 << 2,	/* userspace: no longer in the block map after a loss */
+	FREE_LOST =
+		1 << 3, /* a failed realloc could not put it back: counts as lost, not as freed */
+	FREE_RESYNC = 1 << 2, /* userspace: no longer in the block map after a loss */
 };
 
 struct event_free {
@@ -147,13 +149,11 @@ enum stat {
 	STAT_CALLS_TOO_DEEP = 15,     /* more calls at once in one thread than we keep */
 	STAT_NO_THREAD_STATE = 16,    /* no memory for a thread's state */
 	STAT_OUT_POINTER_FAULTS = 17, /* posix_memalign's result could not be read */
-	STAT_STACKS_PARTIAL = 18,     /* stacks whose outer end was not reached, new ones only */
-	STAT_STACKS_FULL = 19,	      /* the stack table was full: stack unknown */
-	STAT_STACK_COLLISIONS =
-		20,		/* different stacks, same hash, no free neighbour: stack unknown */
-	STAT_STACKS_EMPTY = 21, /* not even the caller could be read: stack unknown */
-	STAT_NO_REGS = 22,	/* user registers not available: stack unknown */
-	STAT_NR = 23,
+	STAT_STACKS_FULL = 18,	      /* the stack table was full: stack unknown */
+	STAT_STACK_COLLISIONS = 19,   /* other stacks with the same hash: stack unknown */
+	STAT_STACKS_EMPTY = 20,	      /* not even the caller could be read: stack unknown */
+	STAT_NO_REGS = 21,	      /* user registers not available: stack unknown */
+	STAT_NR = 22,
 };
 
 struct seep_counters {
@@ -220,13 +220,14 @@ enum stack_flags {
 		<< 3, /* frame 1 is the word at the stack pointer: drop it if it is no code address */
 };
 
-/* Key of the stack table: its hash. The id is given out at first sight; stack_keys[id] leads back to the key. */
+/*
+ * The stack table. Its key is the stack's id: the hash of the stack, or a following number when
+ * that is taken by another stack, told apart by comparing every frame.
+ */
 struct stack_value {
-	__u32 id;
 	__u32 proc;
 	__u16 nr;
-	__u16 flags; /* enum stack_flags */
-	__u32 zero;
+	__u16 flags;		      /* enum stack_flags */
 	__u64 frame[SEEP_MAX_FRAMES]; /* innermost first */
 };
 
@@ -244,7 +245,7 @@ _Static_assert(sizeof(struct event_fault) == 32, "event_fault");
 _Static_assert(sizeof(struct event_proc) == 40, "event_proc");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
-_Static_assert(sizeof(struct stack_value) == 16 + 8 * SEEP_MAX_FRAMES, "stack_value");
+_Static_assert(sizeof(struct stack_value) == 8 + 8 * SEEP_MAX_FRAMES, "stack_value");
 _Static_assert(sizeof(struct seep_config) == 32, "seep_config");
 
 #endif

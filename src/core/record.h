@@ -106,7 +106,6 @@ struct record_symbol {
 struct record_counters {
 	struct event_head head; /* proc: only the slot counts */
 	__u64 value[STAT_NR];
-	__u64 zero; /* keeps room: STAT_NR is odd or even */
 };
 
 struct record_probe {

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Allocator functions: pairing a call with its return, and keeping the block map.
+ *
+ * Only the outermost allocator call of a thread counts. Which call is the outermost is told by the
+ * stack pointer, not by counting: a call whose return address lies below that of a call under way
+ * is part of it; one above it shows that the call under way was left without returning (longjmp,
+ * an exception), so that nothing is left over for ever. Nested calls need no state, and their
+ * returns find none.
+ *
+ * An allocation is committed at its return. A free counts at its entry, before the allocator can
+ * hand the block out again, so for each address the block map sees events in their true order. A
+ * realloc takes its old block out of the map at its entry, for the same reason, and puts it back
+ * when it fails.
+ */
+#include "common.bpf.h"
+#include "stack.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+#if defined(__TARGET_ARCH_x86)
+/*
+ * A register by its DWARF number + 1; see event.h. Each load is kept from being merged with the
+ * others: the verifier refuses a pointer into the context that is computed.
+ */
+#define REG_CASE(nr, reg)                                                                          \
+	case nr:                                                                                   \
+		value = ctx->reg;                                                                  \
+		barrier_var(value);                                                                \
+		return value
+
+static __always_inline __u64 reg_get(const struct pt_regs *ctx, __u32 reg)
+{
+	__u64 value;
+
+	switch (reg) {
+		REG_CASE(1, ax);
+		REG_CASE(2, dx);
+		REG_CASE(3, cx);
+		REG_CASE(4, bx);
+		REG_CASE(5, si);
+		REG_CASE(6, di);
+		REG_CASE(7, bp);
+		REG_CASE(9, r8);
+		REG_CASE(10, r9);
+		REG_CASE(11, r10);
+		REG_CASE(12, r11);
+		REG_CASE(13, r12);
+		REG_CASE(14, r13);
+		REG_CASE(15, r14);
+		REG_CASE(16, r15);
+	default:
+		return 0;
+	}
+}
+
+/* Where a call left its return address; at a return probe, that word has been popped. */
+#define ENTRY_SP(ctx, words) ((ctx)->sp + 8 * (words))
+#define RETURN_SP(ctx) ((ctx)->sp - 8)
+#define LINK_REG(ctx) 0
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline __u64 reg_get(const struct pt_regs *ctx, __u32 reg)
+{
+	return reg && reg <= 31 ? ctx->regs[(reg - 1) & 31] : 0;
+}
+
+#define ENTRY_SP(ctx, words) ((ctx)->sp + 8 * (words))
+#define RETURN_SP(ctx) ((ctx)->sp)
+#define LINK_REG(ctx) ((ctx)->regs[30])
+#endif
+
+static __always_inline void send_alloc(struct context *c, const struct block_key *key,
+				       const struct block_value *block, __u16 flags)
+{
+	struct event_alloc *e;
+	void *ring = current_ring();
+
+	if (!ring)
+		return;
+	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		event_lost(c);
+		return;
+	}
+	head_set(&e->head, EVENT_ALLOC, flags, key->proc, block->birth_ns);
+	e->addr = key->addr;
+	e->size_bytes = block->size_bytes;
+	e->stack = block->stack;
+	e->tid = bpf_get_current_pid_tgid();
+	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+}
+
+static __always_inline void send_free(struct context *c, const struct block_key *key,
+				      const struct block_value *block, __u16 flags, __u64 now)
+{
+	struct event_free *e;
+	void *ring = current_ring();
+
+	if (!ring)
+		return;
+	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		event_lost(c);
+		return;
+	}
+	head_set(&e->head, EVENT_FREE, flags, key->proc, now);
+	e->addr = key->addr;
+	e->birth_ns = block->birth_ns;
+	e->size_bytes = block->size_bytes;
+	e->stack = block->stack;
+	e->tid = bpf_get_current_pid_tgid();
+	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+}
+
+static __always_inline void count_free(struct context *c, const struct block_value *block)
+{
+	count_in(c->counters, STAT_FREES, 1);
+	count_in(c->counters, STAT_FREE_BYTES, block->size_bytes);
+}
+
+/* A block that is live under this key was freed without our seeing it. */
+static __always_inline void block_replaced(struct context *c, const struct block_key *key,
+					   __u64 now)
+{
+	struct block_value *old = bpf_map_lookup_elem(&blocks, key), gone;
+
+	if (!old)
+		return;
+	gone = *old;
+	count_free(c, &gone);
+	count_in(c->counters, STAT_MISSED_FREES, 1);
+	send_free(c, key, &gone, FREE_REPLACED, now);
+}
+
+static __always_inline void block_add(struct context *c, __u64 addr, const struct call *call,
+				      __u64 now)
+{
+	struct block_key key = {.addr = addr, .proc = c->proc};
+	struct block_value block = {
+		.size_bytes = call->size, .birth_ns = now, .stack = call->stack};
+	int err;
+
+	if (c->thread->last_freed == addr)
+		c->thread->last_freed = 0;
+	count_in(c->counters, STAT_ALLOCS, 1);
+	count_in(c->counters, STAT_ALLOC_BYTES, block.size_bytes);
+	err = bpf_map_update_elem(&blocks, &key, &block, BPF_NOEXIST);
+	if (err == -EEXIST) {
+		block_replaced(c, &key, now);
+		err = bpf_map_update_elem(&blocks, &key, &block, BPF_ANY);
+	}
+	if (err) {
+		count_in(c->counters, STAT_LOST_ALLOCS, 1);
+		return;
+	}
+	send_alloc(c, &key, &block, call->role == ROLE_REALLOC ? ALLOC_REALLOC : 0);
+}
+
+/* Takes the old block of a realloc out of the map. */
+static __always_inline void old_block_take(struct context *c, struct call *call)
+{
+	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+	struct block_value *old;
+
+	call->has_old = 0;
+	if (!call->ptr)
+		return;
+	old = bpf_map_lookup_elem(&blocks, &key);
+	if (!old)
+		return;
+	call->old = *old;
+	if (!bpf_map_delete_elem(&blocks, &key))
+		call->has_old = 1;
+}
+
+/* The realloc failed, or was left: its old block lives on. */
+static __always_inline void old_block_restore(struct context *c, struct call *call)
+{
+	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+
+	if (!call->has_old)
+		return;
+	call->has_old = 0;
+	if (bpf_map_update_elem(&blocks, &key, &call->old, BPF_NOEXIST)) {
+		count_in(c->counters, STAT_LOST_ALLOCS, 1);
+		send_free(c, &key, &call->old, FREE_LOST, call->old.birth_ns);
+		return;
+	}
+	send_alloc(c, &key, &call->old, ALLOC_RESTORED);
+}
+
+/* The realloc succeeded: its old block has ended. */
+static __always_inline void old_block_end(struct context *c, struct call *call, __u64 now)
+{
+	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+
+	if (!call->ptr)
+		return;
+	if (!call->has_old) {
+		count_in(c->counters, STAT_FREES_UNKNOWN, 1);
+		return;
+	}
+	call->has_old = 0;
+	count_free(c, &call->old);
+	send_free(c, &key, &call->old, FREE_REALLOC, now);
+}
+
+/*
+ * Makes room for a call at sp: forgets calls that were left without returning. A call at the very
+ * same place has ended in a jump to this function (reallocarray to realloc), and is replaced: its
+ * place is returned, and kept says that it is the same realloc. NULL: this call is nested, or
+ * there is no room.
+ */
+static __always_inline struct call *call_begin(struct context *c, __u64 sp, __u64 ptr, bool *kept)
+{
+	struct thread *t = c->thread;
+	__u32 nr = 0;
+
+	*kept = false;
+	if (t->nr_calls == 0) {
+		t->nr_calls = 1;
+		return &t->call[0];
+	}
+	if (inside_call(t, sp))
+		return NULL;
+#pragma unroll
+	for (__u32 i = 0; i < MAX_CALLS; i++) {
+		struct call *call = &t->call[i];
+
+		if (i >= t->nr_calls)
+			break;
+		if (call->sp == sp) {
+			*kept = call->has_old && call->ptr == ptr;
+			if (!*kept)
+				old_block_restore(c, call);
+			return call;
+		}
+		if (sp - call->sp < NEST_BYTES) {
+			old_block_restore(c, call);
+			count_in(c->counters, STAT_STALE_CALLS, 1);
+			call->sp = 0;
+			call->role = ROLE_INVALID;
+			call->has_old = 0;
+			nr = i;
+			t->nr_calls = nr + 1;
+			return call;
+		}
+	}
+	nr = t->nr_calls;
+	if (nr >= MAX_CALLS) {
+		count_in(c->counters, STAT_CALLS_TOO_DEEP, 1);
+		return NULL;
+	}
+	t->nr_calls = nr + 1;
+	return &t->call[nr];
+}
+
+static __always_inline __u64 size_of_call(const struct pt_regs *ctx, __u64 cookie)
+{
+	__u64 size = reg_get(ctx, COOKIE_SIZE_REG(cookie)), count, product;
+
+	if (!COOKIE_COUNT_REG(cookie))
+		return size;
+	count = reg_get(ctx, COOKIE_COUNT_REG(cookie));
+	product = size * count;
+	barrier_var(product); /* clang would make this a 128-bit multiplication, which BPF lacks */
+	/* A product that wraps is a call that fails; what is kept here is never used. */
+	return count && product / count != size ? ~0ULL : product;
+}
+
+SEC("uprobe")
+int alloc_enter(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx), sp, ptr;
+	struct context c;
+	struct call *call;
+	bool kept;
+
+	if (!context_enter(&c))
+		return 0;
+	count_in(c.counters, STAT_ENTRY_HITS, 1);
+	sp = ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie));
+	ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
+	call = call_begin(&c, sp, ptr, &kept);
+	if (!call)
+		return 0;
+	call->sp = sp;
+	call->role = COOKIE_ROLE(cookie);
+	call->size = size_of_call(ctx, cookie);
+	call->ptr = ptr;
+	if (!kept) {
+		call->has_old = 0;
+		if (call->role == ROLE_REALLOC)
+			old_block_take(&c, call);
+	}
+	call->stack = stack_of(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx));
+	return 0;
+}
+
+/* The block that a call returned; 0 when it failed. */
+static __always_inline __u64 returned_block(struct context *c, const struct call *call, __u64 rc)
+{
+	__u64 block = 0;
+
+	if (call->role != ROLE_ALLOC_OUT)
+		return rc;
+	if ((__u32)rc)
+		return 0;
+	if (bpf_probe_read_user(&block, sizeof(block), (void *)call->ptr)) {
+		count_in(c->counters, STAT_OUT_POINTER_FAULTS, 1);
+		return 0;
+	}
+	return block;
+}
+
+static __always_inline void call_commit(struct context *c, struct call *call, __u64 rc)
+{
+	__u64 block = returned_block(c, call, rc), now = bpf_ktime_get_ns();
+
+	if (!block) {
+		/* realloc(p, 0) frees p and returns NULL: that is no failure. */
+		if (call->role == ROLE_REALLOC && call->ptr && !call->size) {
+			old_block_end(c, call, now);
+			return;
+		}
+		old_block_restore(c, call);
+		count_in(c->counters, STAT_FAILED_ALLOCS, 1);
+		return;
+	}
+	if (call->role == ROLE_REALLOC)
+		old_block_end(c, call, now);
+	block_add(c, block, call, now);
+}
+
+SEC("uretprobe")
+int alloc_return(struct pt_regs *ctx)
+{
+	__u64 sp = RETURN_SP(ctx);
+	struct context c;
+	struct thread *t;
+
+	if (!context_enter(&c))
+		return 0;
+	t = c.thread;
+	count_in(c.counters, STAT_RETURN_HITS, 1);
+#pragma unroll
+	for (__u32 i = 0; i < MAX_CALLS; i++) {
+		if (i >= t->nr_calls)
+			break;
+		if (t->call[i].sp != sp)
+			continue;
+		t->call[i].sp = 0;
+		t->nr_calls = i;
+		call_commit(&c, &t->call[i], PT_REGS_RC(ctx));
+		break;
+	}
+	return 0;
+}
+
+/*
+ * A free that is part of an allocator call: realloc(p, 0) may call free(p), or end in a jump to it.
+ */
+static __always_inline bool free_is_nested(const struct thread *t, __u64 sp, __u64 ptr)
+{
+	if (!t->nr_calls)
+		return false;
+	if (inside_call(t, sp))
+		return true;
+	return t->call[0].sp == sp && t->call[0].role == ROLE_REALLOC && t->call[0].ptr == ptr;
+}
+
+SEC("uprobe")
+int free_enter(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx), ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
+	struct block_value *known, block;
+	struct block_key key = {};
+	struct context c;
+
+	if (!ptr || !context_enter(&c))
+		return 0;
+	count_in(c.counters, STAT_FREE_HITS, 1);
+	if (free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr))
+		return 0;
+	key.addr = ptr;
+	key.proc = c.proc;
+	known = bpf_map_lookup_elem(&blocks, &key);
+	if (known)
+		block = *known;
+	if (!known || bpf_map_delete_elem(&blocks, &key)) {
+		if (c.thread->last_freed != ptr)
+			count_in(c.counters, STAT_FREES_UNKNOWN, 1);
+		c.thread->last_freed = ptr;
+		return 0;
+	}
+	c.thread->last_freed = ptr;
+	count_free(&c, &block);
+	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* The empty program: what a probe costs without us. Used to measure, and by nothing else. */
+SEC("uprobe")
+int probe_floor(struct pt_regs *ctx)
+{
+	return 0;
+}

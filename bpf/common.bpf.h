@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What all BPF programs share: configuration, maps, counters, who the current thread belongs to,
+ * and sending.
+ *
+ * Maps and variables are weak and the same in every object: the linker (bpftool gen object) makes
+ * one of each.
+ */
+#ifndef SEEP_COMMON_BPF_H
+#define SEEP_COMMON_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "event.h"
+
+#define MAX_CALLS                                                                                  \
+	4 /* allocator calls under way at once in a thread: more than one only on other stacks */
+#define NEST_BYTES (1 << 18) /* further down the same stack than this, no allocator calls itself */
+#define WINDOW_WORDS 128     /* of the stack, read at once */
+#define PAGE_BYTES 4096
+
+/* Set before load, constant afterwards: the verifier drops what they rule out. */
+const volatile struct seep_config config __weak = {
+	.max_frames = 64,
+	.nr_rings = 2,
+	.wakeup_bytes = 256 * 1024,
+	.task_storage = 1,
+	.task_pt_regs = 1,
+	.fault_period = 1,
+	.stack_hash_mask = ~0U,
+};
+
+/* Written by userspace while programs run. */
+volatile __u32 armed __weak = 0;	      /* until 1, programs do nothing */
+volatile __u32 targets_generation __weak = 0; /* grows when a slot is given or taken */
+
+/* Read by userspace: events lost since the start, so that a resync need not wait for counters. */
+volatile __u64 lost_events __weak = 0;
+
+/* An outermost allocator call under way: what its return needs to know. */
+struct call {
+	__u64 sp; /* where the return address is; 0: unused */
+	__u64 size;
+	__u64 ptr;		/* realloc: the old block; posix_memalign: the out-pointer */
+	struct block_value old; /* realloc: the old block as it was taken from the block map */
+	__u32 stack;
+	__u16 role;
+	__u16 has_old;
+};
+
+/* A system call under way. */
+struct vm_call {
+	__u64 arg[4];
+	__u32 stack;
+	__u32 kind; /* enum event_kind; 0: none, or inside an allocator call */
+};
+
+/*
+ * State of one thread, and its scratch memory: a thread runs one of our programs at a time, so
+ * nothing here needs a lock or a guard against nesting on a preemptible kernel.
+ */
+struct thread {
+	__u32 slot;
+	__u32 generation; /* of targets_generation when slot was looked up */
+	__u32 events;
+	__u32 nr_calls;
+	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
+	struct call call[MAX_CALLS];
+	struct vm_call vm;
+	__u32 stack_stat; /* why the last stack got no id */
+	__u32 zero;
+	__u64 window_base;
+	__u64 window[WINDOW_WORDS];
+	struct stack_value stack;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps") __weak;
+
+/* Before 5.11 there is no task storage: state by tid, and a zeroed value to copy from. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct thread);
+} threads_by_tid SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_zero SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4 << 20);
+	__type(key, struct block_key);
+	__type(value, struct block_value);
+} blocks SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct stack_value);
+} stacks SEC(".maps") __weak;
+
+/* tgid to slot, and slot to process. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 128);
+	__type(key, __u32);
+	__type(value, struct slot_value);
+} slots SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 128);
+	__type(key, __u32);
+	__type(value, struct seep_counters);
+} counters SEC(".maps") __weak;
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SEEP_MAX_RINGS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps") __weak;
+
+static __always_inline void count_in(struct seep_counters *c, __u32 stat, __u64 n)
+{
+	/* On this CPU alone, but a preempted program may be half-way through: atomic, uncontended. */
+	__sync_fetch_and_add(&c->value[stat], n);
+}
+
+static __always_inline void count_slot(__u32 slot, __u32 stat, __u64 n)
+{
+	struct seep_counters *c = bpf_map_lookup_elem(&counters, &slot);
+
+	if (c)
+		count_in(c, stat, n);
+}
+
+/*
+ * The slot of the current process; SEEP_SLOT_NONE when it is not a target. A child of vfork() has
+ * its own tgid but its parent's memory: what it allocates is its parent's.
+ */
+static __always_inline __u32 current_slot(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task(), *parent;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, *slot;
+
+	slot = bpf_map_lookup_elem(&targets, &tgid);
+	if (slot)
+		return *slot;
+	parent = BPF_CORE_READ(task, real_parent);
+	if (BPF_CORE_READ(parent, mm) != BPF_CORE_READ(task, mm))
+		return SEEP_SLOT_NONE;
+	tgid = BPF_CORE_READ(parent, tgid);
+	slot = bpf_map_lookup_elem(&targets, &tgid);
+	return slot ? *slot : SEEP_SLOT_NONE;
+}
+
+static __always_inline struct thread *thread_find(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	if (config.task_storage)
+		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
+	return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+static __always_inline struct thread *thread_create(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid(), zero = 0;
+	struct thread *empty;
+
+	if (config.task_storage)
+		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL,
+					    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	empty = bpf_map_lookup_elem(&thread_zero, &zero);
+	if (!empty || bpf_map_update_elem(&threads_by_tid, &tid, empty, BPF_NOEXIST))
+		return NULL;
+	return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+/* What a program needs to know of where it runs. */
+struct context {
+	struct thread *thread;
+	struct seep_counters *counters;
+	__u32 proc;
+};
+
+/* False: not armed, not a target, or no memory for its state; there is nothing to do. */
+static __always_inline bool context_enter(struct context *c)
+{
+	struct slot_value *slot;
+	struct thread *t;
+	__u32 nr;
+
+	if (!armed)
+		return false;
+	t = thread_find();
+	if (!t) {
+		nr = current_slot();
+		if (nr == SEEP_SLOT_NONE)
+			return false;
+		t = thread_create();
+		if (!t) {
+			count_slot(nr, STAT_NO_THREAD_STATE, 1);
+			return false;
+		}
+		t->slot = nr;
+		t->generation = targets_generation;
+	} else if (t->generation != targets_generation) {
+		t->slot = current_slot();
+		t->generation = targets_generation;
+		t->nr_calls = 0;
+		t->vm.kind = 0;
+	}
+	nr = t->slot;
+	if (nr == SEEP_SLOT_NONE)
+		return false;
+	slot = bpf_map_lookup_elem(&slots, &nr);
+	c->counters = bpf_map_lookup_elem(&counters, &nr);
+	if (!slot || !c->counters)
+		return false;
+	c->proc = slot->proc;
+	c->thread = t;
+	return true;
+}
+
+static __always_inline void *current_ring(void)
+{
+	__u32 ring = bpf_get_smp_processor_id() % config.nr_rings;
+
+	return bpf_map_lookup_elem(&rings, &ring);
+}
+
+/*
+ * Waking the reader costs more than all the rest of an event, so nobody is woken for one: the
+ * reader looks by itself every few milliseconds, and is woken when a ring fills faster than that.
+ */
+static __always_inline __u64 submit_flags(struct thread *t, void *ring)
+{
+	if (++t->events & 63)
+		return BPF_RB_NO_WAKEUP;
+	if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < config.wakeup_bytes)
+		return BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline void event_lost(struct context *c)
+{
+	count_in(c->counters, STAT_LOST_EVENTS, 1);
+	__sync_fetch_and_add(&lost_events, 1);
+}
+
+static __always_inline void head_set(struct event_head *head, __u16 kind, __u16 flags, __u32 proc,
+				     __u64 time_ns)
+{
+	head->kind = kind;
+	head->flags = flags;
+	head->proc = proc;
+	head->time_ns = time_ns;
+}
+
+/* The inner end of a call under way on this stack, at or above sp? */
+static __always_inline bool call_encloses(const struct call *call, __u64 sp)
+{
+	return call->sp > sp && call->sp - sp < NEST_BYTES;
+}
+
+/* Is an allocator call under way that contains stack pointer sp? */
+static __always_inline bool inside_call(const struct thread *t, __u64 sp)
+{
+#pragma unroll
+	for (__u32 i = 0; i < MAX_CALLS; i++) {
+		if (i < t->nr_calls && call_encloses(&t->call[i], sp))
+			return true;
+	}
+	return false;
+}
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Lives of processes: fork, exec, exit. These run for every process of the system, and cost those
+ * that are no targets one lookup.
+ */
+#include "common.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+static __always_inline void proc_send(__u16 kind, __u32 proc, __u32 tgid, __u32 parent_tgid)
+{
+	struct event_proc *e;
+	void *ring = current_ring();
+
+	if (!ring)
+		return;
+	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		count_slot(SEEP_PROC_SLOT(proc), STAT_LOST_EVENTS, 1);
+		__sync_fetch_and_add(&lost_events, 1);
+		return;
+	}
+	head_set(&e->head, kind, 0, proc, bpf_ktime_get_ns());
+	e->tgid = tgid;
+	e->parent_tgid = parent_tgid;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline struct slot_value *target_slot(__u32 tgid, __u32 *nr)
+{
+	__u32 *slot = bpf_map_lookup_elem(&targets, &tgid);
+
+	if (!slot)
+		return NULL;
+	*nr = *slot;
+	return bpf_map_lookup_elem(&slots, nr);
+}
+
+/* sched_process_fork(parent, child): the child's copy of the parent's blocks is not followed. */
+SEC("raw_tp/sched_process_fork")
+int proc_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *child = (void *)ctx->args[1];
+	__u32 parent = bpf_get_current_pid_tgid() >> 32, tgid, nr;
+	struct slot_value *slot;
+
+	if (!armed)
+		return 0;
+	slot = target_slot(parent, &nr);
+	tgid = BPF_CORE_READ(child, tgid);
+	if (slot && tgid != parent)
+		proc_send(EVENT_FORK, slot->proc, tgid, parent);
+	return 0;
+}
+
+/*
+ * sched_process_exec: the address space is new. A target gets its next incarnation here, before its
+ * new image runs; a child of vfork() stops being its parent.
+ */
+SEC("raw_tp/sched_process_exec")
+int proc_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, nr;
+	struct slot_value *slot;
+	struct thread *t = thread_find();
+
+	if (t) {
+		t->generation = targets_generation - 1; /* looked up again at the next use */
+		t->nr_calls = 0;
+	}
+	slot = target_slot(tgid, &nr);
+	if (!slot)
+		return 0;
+	slot->proc = SEEP_PROC(nr, SEEP_PROC_INCARNATION(slot->proc) + 1);
+	if (armed)
+		proc_send(EVENT_EXEC, slot->proc, tgid, 0);
+	return 0;
+}
+
+/* sched_process_exit runs for each thread; the process is gone when no thread is left. */
+SEC("raw_tp/sched_process_exit")
+int proc_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tgid = id >> 32, tid = id, nr;
+	struct slot_value *slot;
+
+	if (!config.task_storage)
+		bpf_map_delete_elem(&threads_by_tid, &tid);
+	if (BPF_CORE_READ(task, signal, live.counter) != 0)
+		return 0;
+	slot = target_slot(tgid, &nr);
+	if (!slot)
+		return 0;
+	/* The kernel may give the number to somebody else before userspace looks. */
+	bpf_map_delete_elem(&targets, &tgid);
+	if (armed)
+		proc_send(EVENT_EXIT, slot->proc, tgid, 0);
+	return 0;
+}

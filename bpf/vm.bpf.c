@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Address space taken by system calls outside every allocator call: mmap, munmap, mremap, brk.
+ *
+ * A call is remembered at its entry, with the stack of whoever made it, and sent at its return if
+ * it succeeded. What an allocator maps for itself is its own affair: the heap counts it.
+ */
+#include "common.bpf.h"
+#include "stack.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+#define PAGE_ALIGN(x) (((x) + PAGE_BYTES - 1) & ~((__u64)PAGE_BYTES - 1))
+#define MAX_ERRNO 4095
+
+static __always_inline __u32 stack_of_syscall(struct context *c, const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return stack_of(c, BPF_CORE_READ(regs, ip), BPF_CORE_READ(regs, sp),
+			BPF_CORE_READ(regs, bp), 0);
+#else
+	return stack_of(c, BPF_CORE_READ(regs, pc), BPF_CORE_READ(regs, sp),
+			BPF_CORE_READ(regs, regs[29]), BPF_CORE_READ(regs, regs[30]));
+#endif
+}
+
+/* with_stack: false for calls that only give back. */
+static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32 kind,
+				     bool with_stack)
+{
+	struct pt_regs *regs;
+	struct context c;
+	struct thread *t;
+
+	if (!context_enter(&c))
+		return;
+	t = c.thread;
+	t->vm.kind = 0;
+	if (!config.task_pt_regs) {
+		/* No user stack pointer: any call under way is taken to contain this one. */
+		if (t->nr_calls)
+			return;
+		t->vm.stack = SEEP_STACK_UNKNOWN;
+		count_in(c.counters, STAT_NO_REGS, 1);
+	} else {
+		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+		if (inside_call(t, BPF_CORE_READ(regs, sp)))
+			return;
+		t->vm.stack = with_stack ? stack_of_syscall(&c, regs) : SEEP_STACK_UNKNOWN;
+	}
+	t->vm.kind = kind;
+	t->vm.arg[0] = ctx->args[0];
+	t->vm.arg[1] = ctx->args[1];
+	t->vm.arg[2] = ctx->args[2];
+	t->vm.arg[3] = ctx->args[3];
+}
+
+/* The call that the current thread is returning from, if it is to be told of. */
+static __always_inline struct vm_call *vm_leave(struct context *c, __u32 kind, __s64 ret)
+{
+	struct vm_call *call;
+
+	if (!context_enter(c))
+		return NULL;
+	call = &c->thread->vm;
+	if (call->kind != kind)
+		return NULL;
+	call->kind = 0;
+	return (__u64)ret >= (__u64)-MAX_ERRNO ? NULL : call;
+}
+
+static __always_inline void vm_send(struct context *c, struct event_vm *what)
+{
+	struct event_vm *e;
+	void *ring = current_ring();
+
+	if (!ring)
+		return;
+	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		event_lost(c);
+		return;
+	}
+	*e = *what;
+	head_set(&e->head, what->head.kind, 0, c->proc, bpf_ktime_get_ns());
+	e->tid = bpf_get_current_pid_tgid();
+	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+}
+
+SEC("tracepoint/syscalls/sys_enter_mmap")
+int mmap_enter(struct syscall_enter_args *ctx)
+{
+	vm_enter(ctx, EVENT_MMAP, true);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_mmap")
+int mmap_exit(struct syscall_exit_args *ctx)
+{
+	struct context c;
+	struct vm_call *call = vm_leave(&c, EVENT_MMAP, ctx->ret);
+	struct event_vm e = {};
+
+	if (!call)
+		return 0;
+	e.head.kind = EVENT_MMAP;
+	e.addr = ctx->ret;
+	e.length = PAGE_ALIGN(call->arg[1]);
+	e.prot = call->arg[2];
+	e.map_flags = call->arg[3];
+	e.stack = call->stack;
+	vm_send(&c, &e);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_munmap")
+int munmap_enter(struct syscall_enter_args *ctx)
+{
+	vm_enter(ctx, EVENT_MUNMAP, false);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_munmap")
+int munmap_exit(struct syscall_exit_args *ctx)
+{
+	struct context c;
+	struct vm_call *call = vm_leave(&c, EVENT_MUNMAP, ctx->ret);
+	struct event_vm e = {};
+
+	if (!call)
+		return 0;
+	e.head.kind = EVENT_MUNMAP;
+	e.addr = call->arg[0];
+	e.length = PAGE_ALIGN(call->arg[1]);
+	vm_send(&c, &e);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_mremap")
+int mremap_enter(struct syscall_enter_args *ctx)
+{
+	vm_enter(ctx, EVENT_MREMAP, true);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_mremap")
+int mremap_exit(struct syscall_exit_args *ctx)
+{
+	struct context c;
+	struct vm_call *call = vm_leave(&c, EVENT_MREMAP, ctx->ret);
+	struct event_vm e = {};
+
+	if (!call)
+		return 0;
+	e.head.kind = EVENT_MREMAP;
+	e.addr = ctx->ret;
+	e.old_addr = call->arg[0];
+	e.old_length = PAGE_ALIGN(call->arg[1]);
+	e.length = PAGE_ALIGN(call->arg[2]);
+	e.map_flags = call->arg[3];
+	e.stack = call->stack;
+	vm_send(&c, &e);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_brk")
+int brk_enter(struct syscall_enter_args *ctx)
+{
+	vm_enter(ctx, EVENT_BRK, true);
+	return 0;
+}
+
+/* brk() returns the break, moved or not: userspace knows the one before. */
+SEC("tracepoint/syscalls/sys_exit_brk")
+int brk_exit(struct syscall_exit_args *ctx)
+{
+	struct context c;
+	struct vm_call *call = vm_leave(&c, EVENT_BRK, ctx->ret);
+	struct event_vm e = {};
+
+	if (!call)
+		return 0;
+	e.head.kind = EVENT_BRK;
+	e.addr = ctx->ret;
+	e.stack = call->stack;
+	vm_send(&c, &e);
+	return 0;
+}
