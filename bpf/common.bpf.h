@@ -124,6 +124,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 128);
 	__type(key, __u32);
 	__type(value, struct slot_value);

@@ -130,7 +130,7 @@ struct event_proc {
  * Counters, by slot, per CPU. Every path in BPF that gives up bumps exactly one of those from STAT_LOST_EVENTS on, at
  * one place, so that each loss reaches the report by name.
  */
-enum stat {
+enum seep_stat {
 	STAT_ALLOCS = 0, /* calls that returned a block */
 	STAT_ALLOC_BYTES = 1,
 	STAT_FREES = 2, /* ends of blocks that we knew */
@@ -231,10 +231,17 @@ struct stack_value {
 	__u64 frame[SEEP_MAX_FRAMES]; /* innermost first */
 };
 
-/* What a target's tgid leads to. */
+#define SEEP_CODE_RANGES 8
+
+/*
+ * What a target's slot holds. The ranges are coarse bounds of its executable mappings, merged until
+ * they fit: a word outside of all is no return address, and ends a stack.
+ */
 struct slot_value {
-	__u32 proc; /* SEEP_PROC(), the incarnation kept by the exec program */
-	__u32 zero;
+	__u32 proc;	 /* SEEP_PROC(), the incarnation kept by the exec program */
+	__u32 nr_ranges; /* 0: not known, everything passes */
+	__u64 start[SEEP_CODE_RANGES];
+	__u64 end[SEEP_CODE_RANGES];
 };
 
 _Static_assert(sizeof(struct event_head) == 16, "event_head");

@@ -38,7 +38,7 @@ static __always_inline __u32 stack_of_kernel_fault(struct context *c)
 			PT_LINK(regs));
 }
 
-static __always_inline int fault(struct bpf_perf_event_data *ctx, __u16 flags, enum stat stat)
+static __always_inline int fault(struct bpf_perf_event_data *ctx, __u16 flags, enum seep_stat stat)
 {
 	struct event_fault *e;
 	struct context c;

@@ -81,8 +81,22 @@ static __always_inline int read_pair(struct thread *t, __u64 addr, __u64 *first,
 	return 0;
 }
 
+static __always_inline bool may_be_code(const struct slot_value *slot, __u64 pc)
+{
+	if (!slot->nr_ranges)
+		return pc >= USER_CODE_MIN;
+#pragma unroll
+	for (__u32 i = 0; i < SEEP_CODE_RANGES; i++) {
+		/* Unused ranges are empty. */
+		if (pc - slot->start[i] < slot->end[i] - slot->start[i])
+			return true;
+	}
+	return false;
+}
+
 /* The callers, from the frame record at w->fp on. */
-static __always_inline void walk_frame_pointers(struct thread *t, struct walk *w)
+static __always_inline void walk_frame_pointers(struct thread *t, struct walk *w,
+						const struct slot_value *slot)
 {
 	__u64 fp = w->fp, low = w->sp, next, pc;
 
@@ -98,7 +112,7 @@ static __always_inline void walk_frame_pointers(struct thread *t, struct walk *w
 			break;
 		if (read_pair(t, fp, &next, &pc))
 			break;
-		if (pc < USER_CODE_MIN)
+		if (!may_be_code(slot, pc))
 			break;
 		stack_push(t, w, pc);
 		low = fp + 16;
@@ -168,9 +182,15 @@ static __always_inline __u32 stack_intern(struct thread *t, __u32 hash)
 __weak __noinline __u32 stack_capture(__u64 pc, __u64 sp, __u64 fp, __u64 link)
 {
 	struct thread *t = thread_find();
+	struct slot_value *slot;
 	struct walk w;
+	__u32 nr;
 
 	if (!t)
+		return SEEP_STACK_UNKNOWN;
+	nr = t->slot;
+	slot = bpf_map_lookup_elem(&slots, &nr);
+	if (!slot)
 		return SEEP_STACK_UNKNOWN;
 	stack_start(t, &w, sp, fp);
 #if defined(__TARGET_ARCH_x86)
@@ -187,7 +207,7 @@ __weak __noinline __u32 stack_capture(__u64 pc, __u64 sp, __u64 fp, __u64 link)
 	}
 	if (link >= USER_CODE_MIN)
 		stack_push(t, &w, link);
-	walk_frame_pointers(t, &w);
+	walk_frame_pointers(t, &w, slot);
 	return stack_intern(t, w.hash);
 }
 

@@ -24,9 +24,10 @@ static __always_inline __u32 stack_of_syscall(struct context *c, const struct pt
 #endif
 }
 
-/* with_stack: false for calls that only give back. */
+/* nr_args: the kernel refuses a program that reads more than the call has. with_stack: false for calls that only give
+ * back. */
 static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32 kind,
-				     bool with_stack)
+				     __u32 nr_args, bool with_stack)
 {
 	struct pt_regs *regs;
 	struct context c;
@@ -50,9 +51,12 @@ static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32
 	}
 	t->vm.kind = kind;
 	t->vm.arg[0] = ctx->args[0];
-	t->vm.arg[1] = ctx->args[1];
-	t->vm.arg[2] = ctx->args[2];
-	t->vm.arg[3] = ctx->args[3];
+	if (nr_args >= 2)
+		t->vm.arg[1] = ctx->args[1];
+	if (nr_args >= 4) {
+		t->vm.arg[2] = ctx->args[2];
+		t->vm.arg[3] = ctx->args[3];
+	}
 }
 
 /* The call that the current thread is returning from, if it is to be told of. */
@@ -90,7 +94,7 @@ static __always_inline void vm_send(struct context *c, struct event_vm *what)
 SEC("tracepoint/syscalls/sys_enter_mmap")
 int mmap_enter(struct syscall_enter_args *ctx)
 {
-	vm_enter(ctx, EVENT_MMAP, true);
+	vm_enter(ctx, EVENT_MMAP, 4, true);
 	return 0;
 }
 
@@ -116,7 +120,7 @@ int mmap_exit(struct syscall_exit_args *ctx)
 SEC("tracepoint/syscalls/sys_enter_munmap")
 int munmap_enter(struct syscall_enter_args *ctx)
 {
-	vm_enter(ctx, EVENT_MUNMAP, false);
+	vm_enter(ctx, EVENT_MUNMAP, 2, false);
 	return 0;
 }
 
@@ -139,7 +143,7 @@ int munmap_exit(struct syscall_exit_args *ctx)
 SEC("tracepoint/syscalls/sys_enter_mremap")
 int mremap_enter(struct syscall_enter_args *ctx)
 {
-	vm_enter(ctx, EVENT_MREMAP, true);
+	vm_enter(ctx, EVENT_MREMAP, 4, true);
 	return 0;
 }
 
@@ -166,7 +170,7 @@ int mremap_exit(struct syscall_exit_args *ctx)
 SEC("tracepoint/syscalls/sys_enter_brk")
 int brk_enter(struct syscall_enter_args *ctx)
 {
-	vm_enter(ctx, EVENT_BRK, true);
+	vm_enter(ctx, EVENT_BRK, 1, true);
 	return 0;
 }
 

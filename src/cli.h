@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "out.h"
@@ -36,7 +37,7 @@ struct cli_options {
 	char **argv;	      /* after "--", NULL-terminated, or NULL */
 	uint64_t duration_ns; /* 0: until Ctrl-C or the target's end */
 	uint64_t interval_ns; /* 0: one report, at the end */
-	size_t top;	      /* default 10; 0: all ("--top all") */
+	size_t top;	      /* 0: all ("--top all"); default 10 in text, all in other formats */
 	enum out_format format;
 	const char *output;  /* -o; NULL: stdout */
 	const char *capture; /* leaks, faults: --capture FILE as well; record: its -o */
@@ -51,7 +52,10 @@ struct cli_options {
 	uint64_t max_stacks;
 };
 
-/* 0: go on; 1: --help or --version was printed, exit 0; -EINVAL: one line was printed, exit EXIT_USAGE. */
+/* 0: go on, *options is set; 1: --help or --version was printed, exit 0; -EINVAL: one line was printed, exit EXIT_USAGE. */
 int cli_parse(int argc, char **argv, struct cli_options *options);
+
+/* "leaks --pid", one line for each command and long option: what a test compares the manual with. */
+void cli_print_options(FILE *out);
 
 #endif

@@ -2,12 +2,17 @@
 /*
  * Messages to people, on stderr, each one line that begins with "seep: ". Lower case, what failed first, the subject in
  * quotes, no full stop at the end. core/ and base/ never call this; the caller that knows what the user wanted does.
+ *
+ * A line is one write(), so that lines of several threads do not mix. Control characters are printed as '?' (names come
+ * from strangers' processes); a line is cut at LOG_LINE_MAX bytes. errno is kept.
  */
 #ifndef SEEP_BASE_LOG_H
 #define SEEP_BASE_LOG_H
 
+#define LOG_LINE_MAX 1024
+
 enum log_level {
-	LOG_ERROR = 0, /* "seep: error: ..." is not written: errors are plain lines */
+	LOG_ERROR = 0, /* a plain line: there is no "error: " in it */
 	LOG_WARN = 1,  /* "seep: warning: ..." */
 	LOG_INFO = 2,
 	LOG_VERBOSE = 3, /* -v */
@@ -25,8 +30,8 @@ void log_at(enum log_level level, const char *format, ...) __attribute__((format
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * One line that is overwritten by the next one, for long work; only where stderr is a terminal. Cleared before any other
- * message, and by log_progress_clear().
+ * One line that is overwritten by the next one, for long work; only where stderr is a terminal and the level is at least
+ * LOG_INFO; cut at the terminal's width. Cleared before any other message, and by log_progress_clear().
  */
 void log_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_progress_clear(void);

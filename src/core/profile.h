@@ -24,6 +24,9 @@ void profile_free(struct profile *profile);
 /* One record of nr bytes. 0, -EBADMSG or -ENOMEM. */
 int profile_feed(struct profile *profile, const void *record, size_t nr);
 
+/* Has RECORD_RUN been fed? Before it there is nothing to report. */
+bool profile_is_started(const struct profile *profile);
+
 /* Resync: the live blocks of a process as known here, to be compared with the kernel's; NULL when there is no such
  * process. Borrowed until the next feed. */
 struct heap *profile_heap(struct profile *profile, uint32_t proc);

@@ -61,7 +61,8 @@ enum mapping_flags {
 	MAPPING_EXEC = 1 << 0,
 	MAPPING_WRITE = 1 << 1,
 	MAPPING_SHARED = 1 << 2,
-	MAPPING_FILE = 1 << 3, /* has an inode; otherwise anonymous or special, told by its name */
+	MAPPING_FILE = 1 << 3,	/* has an inode; otherwise anonymous or special, told by its name */
+	MAPPING_FIRST = 1 << 4, /* of a new snapshot: forget the one before; sorted from here on */
 };
 
 struct record_mapping {

@@ -3,7 +3,7 @@
  * What a report says, before anybody decides how it looks: made by core/profile, printed by out/.
  *
  * A report owns nothing but its arrays: every string in it is borrowed from the profile that made it, and lives until
- * that profile is fed again or freed. Sites are ranked, the most urgent first.
+ * that profile is fed again or freed. No string is NULL: what is not known is "". Sites are ranked, the most urgent first.
  */
 #ifndef SEEP_CORE_REPORT_H
 #define SEEP_CORE_REPORT_H

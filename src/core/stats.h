@@ -3,12 +3,15 @@
  * Time series of a level (bytes live at a site) in bounded memory, its slope and whether it flattens.
  *
  * The series keeps at most SERIES_POINTS points at equal strides of ticks; when full, every second one is dropped and the
- * stride doubles: the whole window stays covered.
+ * stride doubles: the whole window stays covered, its last part up to one stride. Series that are fed the same ticks keep
+ * the same points, so their levels may be added up.
  *
- * Slope: the window is cut into k = min(nr points - 1, 12) equal segments; the level at a segment is the mean of its
- * points; the k - 1 differences over time are treated as independent. Their mean is the growth; the interval is
- * Student's t at 95 % with k - 2 degrees of freedom. A steady level that fluctuates has differences of both signs, so
- * its interval contains zero; a step at one moment does too.
+ * Slope: the window is cut into k = min(nr points - 1, 12) segments of equally many points (to within one); the level of a
+ * segment is the mean of its points, at the mean of their times; the k - 1 differences over time are treated as
+ * independent. Their mean is the growth; the interval is Student's t at 95 % with k - 2 degrees of freedom. A steady level
+ * that fluctuates has differences of both signs, so its interval contains zero; a step at one moment does too, because
+ * one difference against k - 2 zeros has a wide interval. The bounds of a perfectly steady level are both exactly zero: what
+ * grows has ci[0] > 0.
  */
 #ifndef SEEP_CORE_STATS_H
 #define SEEP_CORE_STATS_H
@@ -28,20 +31,21 @@ struct series {
 	uint32_t skipped;
 };
 
+/* A tick. Points whose time is not above that of the last one kept (as a float) are ignored. */
 void series_add(struct series *series, double time_s, double level);
 
 struct trend {
-	double per_s;	    /* growth of the level */
-	double ci[2];	    /* 95 %; -inf..inf when there are fewer than 4 segments */
-	double first_third; /* growth in the first third of the window, per s */
-	double last_third;
-	double rising_share; /* of the segment steps, those that go up */
-	bool usable;	     /* at least 4 segments */
+	double per_s;	     /* growth of the level; 0 with fewer than 2 segments */
+	double ci[2];	     /* 95 %; -inf..inf when there are fewer than 4 segments */
+	double first_third;  /* growth per s in the first third of the differences, at least one */
+	double last_third;   /* likewise in the last third */
+	double rising_share; /* of the differences, those that go up */
+	bool usable;	     /* at least 4 segments, that is 5 points */
 };
 
 void series_trend(const struct series *series, struct trend *out);
 
-/* Two-sided 95 % quantile of Student's t. */
+/* Two-sided 95 % quantile of Student's t; infinite for 0 degrees. */
 double stats_t95(unsigned int degrees);
 
 #endif

@@ -22,19 +22,20 @@
 #define CAPTURE_MINOR 0
 
 struct capture_writer;
-/* Writes the header. Takes over fd when it succeeds. The fd must be seekable: -ESPIPE. */
+/* Writes the header. Takes over fd when it succeeds. The fd must be seekable (-ESPIPE), at its beginning (-EINVAL), and
+ * not O_APPEND. */
 int capture_writer_new(int fd, struct capture_writer **out);
-/* Buffered; an error is returned at once or by the next call, and is sticky. */
+/* Buffered; an error is returned at once or by the next call, and is sticky. -EINVAL: no length that a record can have. */
 int capture_write(struct capture_writer *writer, const void *record, size_t nr);
 /* Flushes, sets nr_records, syncs; the file is complete after that. Frees the writer in any case. */
 int capture_writer_close(struct capture_writer *writer);
-/* Frees without completing. */
+/* Writes what is buffered, and frees without completing. */
 void capture_writer_abandon(struct capture_writer *writer);
 uint64_t capture_writer_bytes(const struct capture_writer *writer);
 
 struct capture_reader;
-/* -EPROTO: no capture of ours; -EPROTONOSUPPORT: made by a newer major version (*major tells). Takes over fd, also on
- * failure. major may be NULL. */
+/* -EPROTO: no capture of ours; -ENODATA: ours, but not even its header is whole; -EPROTONOSUPPORT: of another major
+ * version (*major tells). Takes over fd, also on failure. major may be NULL. */
 int capture_reader_new(int fd, struct capture_reader **out, uint16_t *major);
 /*
  * The next record, borrowed until the next call: 1; 0 at the end of a complete file; -ENODATA when the file ends before

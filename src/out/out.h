@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reports to bytes. Each writer appends a whole report to the buffer; 0 or -ENOMEM. Text is for people, at most 80
- * columns but for names; JSON has all that text has, its keys are a contract; folded has one line a stack.
+ * columns; JSON has all that text has, on one line, and its keys are a contract; folded has one line a stack.
  */
 #ifndef SEEP_OUT_OUT_H
 #define SEEP_OUT_OUT_H

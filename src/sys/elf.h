@@ -6,6 +6,8 @@
 #ifndef SEEP_SYS_ELF_H
 #define SEEP_SYS_ELF_H
 
+/* This directory is in the search path, so that <libelf.h> finds this file when it wants the system's <elf.h>. */
+#include <linux/../elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,7 +7,8 @@
  * first emulatable instruction that every call that counts runs, where each needed argument is still in a known
  * register, into which no branch of the function leads, and where, for a return probe, the stack pointer is still at the
  * return address. A freeing function's test for NULL may be passed: free(NULL) does not count. A five-byte nop is never
- * chosen: kernel 6.18 turns a probe there into a call that overwrites the red zone. endbr64 is passed over.
+ * chosen: kernel 6.18 turns a probe there into a call that overwrites the red zone. A call is not chosen either: in a
+ * process with a shadow stack it would not return. endbr64 is passed over.
  *
  * If there is no such site, it is the function's first byte, stepped, and says so.
  *
@@ -29,7 +30,7 @@ struct placement {
 	uint8_t size_reg; /* DWARF register number + 1, 0: none; see bpf/event.h */
 	uint8_t count_reg;
 	uint8_t ptr_reg;
-	char instruction[64]; /* disassembly of the site, "push r12" */
+	char instruction[64]; /* "push r12", "je +0x52": targets from the function's start */
 	char why[96];	      /* when not emulated: why no better site was found; "" otherwise */
 };
 
@@ -37,7 +38,7 @@ struct placement {
  * Chooses the site. code: the bytes of the function as in its file, nr of them (its symbol's size; when that is 0, what
  * is left of the section, at most 4096). machine: EM_X86_64 or EM_AARCH64. Reads nothing else.
  * 0; -ENOTSUP for another machine; -EINVAL when nr is 0 or the first instruction cannot be decoded (then no probe may
- * be set at all).
+ * be set at all), or when an argument is passed in memory; -ENOMEM.
  */
 int placement_choose(const struct allocator_function *function, uint16_t machine,
 		     const uint8_t *code, size_t nr, struct placement *out);

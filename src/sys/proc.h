@@ -25,9 +25,10 @@ struct proc_info {
 	bool is_32bit; /* its executable is ELFCLASS32 */
 };
 
+/* -ESRCH also when tgid is the id of a thread that is not the first of its process. */
 int proc_read_info(pid_t tgid, struct proc_info *out);
 
-/* Path that /proc/TGID/exe leads to, as printed by the kernel (" (deleted)" kept). */
+/* Path that /proc/TGID/exe leads to, as printed by the kernel (" (deleted)" kept). -ENOENT: a kernel thread or a zombie. */
 int proc_read_exe(pid_t tgid, char *path, size_t size);
 
 struct proc_mapping {
@@ -36,7 +37,7 @@ struct proc_mapping {
 	uint64_t inode; /* 0: anonymous or special */
 	uint32_t dev_major, dev_minor;
 	bool exec, write, shared;
-	char *path; /* "" when anonymous; owned by the list */
+	char *path; /* "" when anonymous; as printed: a newline is "\012"; owned by the list */
 };
 
 struct proc_maps {
@@ -59,6 +60,12 @@ void proc_maps_release(struct proc_maps *maps);
  * then /proc/TGID/root/PATH if that has the same inode. A descriptor, or a negative errno.
  */
 int proc_open_mapping(pid_t tgid, const struct proc_mapping *mapping);
+
+/*
+ * Opens for reading what an O_PATH descriptor stands for, and closes that one. Regular files only, -ENOTSUP for others:
+ * opening a device or a FIFO does things.
+ */
+int proc_open_handle(int handle);
 
 /* The path by which the kernel itself reaches the same file, for perf_event_open(). */
 int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Names for the addresses of live processes, by libdw: function, source file, line, inlined functions as frames of
- * their own; demangled. Falls back to the symbol tables of the file, then to module and offset.
+ * their own; demangled, without parameters. Falls back to the symbol tables of the file, then to module and offset.
  *
  * The files are opened when a process is added, so that names survive its exit. Owned and used by one thread. Files are
- * untrusted. Files shared by several processes are opened once (by device, inode and size).
+ * untrusted. Files shared by several processes are opened once (by device, inode and size). Their debug information is
+ * read at the first lookup in them; separate debug files are taken from /usr/lib/debug and from beside the program, and
+ * nothing is ever fetched.
  */
 #ifndef SEEP_SYS_SYMBOLIZE_H
 #define SEEP_SYS_SYMBOLIZE_H
@@ -20,12 +22,16 @@ struct symbolizer;
 
 struct symbol_frame {
 	const char *function; /* "" when not known; all strings live as long as the symbolizer */
-	const char *
-		module; /* path of the mapped file as the target sees it, "[vdso]", or "" for anonymous code */
-	const char *file; /* "" when not known */
+	/* path of the mapped file as the target sees it, without " (deleted)"; "[vdso]"; or "" for anonymous code */
+	const char *module;
+	const char *file; /* as DWARF has it, most often absolute; "" when not known */
 	uint32_t line;	  /* 0 when not known */
-	uint64_t offset;  /* of the address in the module's file */
-	bool inlined;	  /* into the next frame */
+	/*
+	 * The address as the module was linked (what addr2line takes); in a file that is no ELF file or could not be
+	 * opened, the offset in it; in [vdso], from its start; for anonymous code, the address itself.
+	 */
+	uint64_t offset;
+	bool inlined; /* into the next frame */
 };
 
 #define SYMBOLIZE_MAX_FRAMES 32 /* inlined ones of one address */
@@ -35,8 +41,9 @@ void symbolizer_free(struct symbolizer *sym);
 
 /*
  * Adds or refreshes the mappings of a process, known by the caller's key (SEEP_PROC). Opens each new executable file
- * behind them now. Mappings that have gone are kept until something else takes their place. -ESRCH: it has gone; what
- * was known before stays.
+ * behind them now; one that cannot be opened leaves its module and offsets without names. Mappings that have gone are
+ * kept until other code takes their place. -ESRCH: it has gone; what was known before stays, and of maps what can be
+ * named by files known from other processes was added.
  */
 int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
 			   const struct proc_maps *maps);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tables behind the command line. Only cli*.c include this. */
+#ifndef SEEP_CLI_TABLE_H
+#define SEEP_CLI_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cli.h"
+
+#define CLI_MAX_OPTIONS 32 /* of one command */
+#define CLI_MAX_EXAMPLES 3
+
+enum cli_type {
+	CLI_HELP = 1, /* prints the help of the command */
+	CLI_FLAG,     /* bool */
+	CLI_VERBOSE,  /* int, raised by each use, up to 2 */
+	CLI_FILE,     /* const char *, not empty */
+	CLI_DURATION, /* uint64_t, ns */
+	CLI_SIZE,     /* uint64_t */
+	CLI_POWER,    /* uint64_t, a power of two */
+	CLI_FD,	      /* int, open */
+	CLI_PIDS,     /* a list that grows with each use */
+	CLI_TOP,      /* size_t, or "all" */
+	CLI_FORMAT,
+	CLI_JSON, /* short for a format */
+};
+
+struct cli_option {
+	const char *name; /* without the dashes */
+	char letter;	  /* 0: none */
+	enum cli_type type;
+	uint32_t commands; /* bits 1 << enum cli_command */
+	size_t offset;	   /* of the field in struct cli_options, where the type does not tell */
+	uint64_t min, max;
+	const char *argument; /* NULL: takes none */
+	const char *expects;  /* "... is not X" */
+	const char *help;     /* lines of at most 48 columns */
+};
+
+struct cli_command_info {
+	enum cli_command command;
+	const char *name;
+	const char *arguments; /* what follows [OPTION...] in the usage line */
+	const char *summary;   /* one line of the list of commands */
+	const char *text;      /* what it does, lines of at most 80 columns */
+	const char *example[CLI_MAX_EXAMPLES];
+};
+
+/* *nr gets the number of rows. Static. */
+const struct cli_option *cli_option_table(size_t *nr);
+const struct cli_command_info *cli_command_table(size_t *nr);
+
+void cli_print_usage(FILE *out);
+void cli_print_help(const struct cli_command_info *info, FILE *out);
+
+#endif

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "frames.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allocators.h"
+#include "array.h"
+
+/* Functions that nothing of interest calls. */
+static const char *const roots[] = {
+	"_start",
+	"__libc_start_main",
+	"__libc_start_main_impl",
+	"__libc_start_call_main",
+	"start_thread",
+	"clone",
+	"clone3",
+	"__clone",
+	"__clone3",
+};
+
+static bool is_root(const struct name *name)
+{
+	size_t i;
+
+	if (!name || !name->nr)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(roots); i++) {
+		if (!strcmp(name->frame[name->nr - 1].function, roots[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_main(const struct name *name)
+{
+	return name && name->nr && !strcmp(name->frame[name->nr - 1].function, "main");
+}
+
+void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack_id,
+		 struct frames_view *v)
+{
+	const struct stack *stack = profile_stack(profile, stack_id);
+	bool outermost = false;
+	const struct name *name;
+	uint32_t i;
+
+	*v = (struct frames_view){.stack = stack, .image = profile_image(profile, proc)};
+	if (!stack || !v->image)
+		return;
+	v->partial = stack->flags & (STACK_PARTIAL | STACK_TRUNCATED);
+	for (i = 0; i < stack->nr; i++) {
+		name = image_name(v->image, stack_lookup_address(stack, i));
+		if (name && !name->nr) {
+			if (i == 1 && stack->flags & STACK_LEAF_GUESS)
+				continue;
+			v->partial = true;
+			break;
+		}
+		v->kept[v->nr++] = (uint8_t)i;
+		outermost |= is_main(name);
+		if (is_root(name)) {
+			outermost = true;
+			break;
+		}
+	}
+	if (outermost)
+		v->partial = false;
+}
+
+bool frames_equal(const struct frames_view *a, const struct frames_view *b)
+{
+	uint32_t i;
+
+	if (a->image != b->image || !a->stack != !b->stack || a->nr != b->nr)
+		return false;
+	for (i = 0; i < a->nr; i++) {
+		if (a->stack->frame[a->kept[i]] != b->stack->frame[b->kept[i]])
+			return false;
+	}
+	return true;
+}
+
+uint64_t frames_hash(const struct frames_view *v)
+{
+	uint64_t hash = v->image ? v->image->proc : 0;
+	uint32_t i;
+
+	for (i = 0; i < v->nr; i++)
+		hash = hash_u64(hash ^ v->stack->frame[v->kept[i]]);
+	return hash_u64(hash ^ v->nr);
+}
+
+static int add_frame(const struct frames_view *v, uint32_t i, struct report_frame **out, size_t *nr,
+		     size_t *cap)
+{
+	uint64_t address = v->stack->frame[v->kept[i]];
+	const struct name *name = image_name(v->image, stack_lookup_address(v->stack, v->kept[i]));
+	uint32_t j;
+
+	if (ARRAY_GROW(out, cap, *nr + (name ? name->nr : 1)))
+		return -ENOMEM;
+	if (!name) {
+		(*out)[(*nr)++] = (struct report_frame){
+			.function = "", .module = "", .file = "", .address = address};
+		return 0;
+	}
+	for (j = 0; j < name->nr; j++)
+		(*out)[(*nr)++] = (struct report_frame){.function = name->frame[j].function,
+							.module = name->frame[j].module,
+							.file = name->frame[j].file,
+							.line = name->frame[j].line,
+							.offset = name->frame[j].offset,
+							.inlined = name->frame[j].inlined,
+							.address = address};
+	return 0;
+}
+
+static void drop_allocator_frames(struct report_frame *frame, size_t *nr)
+{
+	size_t inner = 0;
+
+	while (inner < *nr && allocator_owns_frame(frame[inner].function))
+		inner++;
+	if (!inner || inner == *nr)
+		return;
+	*nr -= inner;
+	memmove(frame, frame + inner, *nr * sizeof(*frame));
+}
+
+int frames_expand(const struct frames_view *v, bool allocator_frames, struct report_frame **out,
+		  size_t *nr)
+{
+	struct report_frame *frame = NULL;
+	size_t cap = 0, used = 0;
+	uint32_t i;
+
+	for (i = 0; i < v->nr; i++) {
+		if (add_frame(v, i, &frame, &used, &cap)) {
+			free(frame);
+			return -ENOMEM;
+		}
+	}
+	if (!allocator_frames)
+		drop_allocator_frames(frame, &used);
+	*out = frame;
+	*nr = used;
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *verdict_name(enum verdict verdict)
+{
+	switch (verdict) {
+	case VERDICT_LEAKING:
+		return "LEAKING";
+	case VERDICT_GROWING:
+		return "GROWING";
+	case VERDICT_SATURATING:
+		return "SATURATING";
+	case VERDICT_STARTUP:
+		return "STARTUP";
+	case VERDICT_CHURN:
+		return "CHURN";
+	case VERDICT_HELD:
+		return "HELD";
+	case VERDICT_UNKNOWN:
+		break;
+	}
+	return "?";
+}
+
+void report_release(struct report *report)
+{
+	size_t i;
+
+	if (!report)
+		return;
+	for (i = 0; report->site && i < report->nr_sites; i++)
+		free(report->site[i].frame);
+	for (i = 0; report->mapping && i < report->nr_mappings; i++)
+		free(report->mapping[i].frame);
+	for (i = 0; report->fault && i < report->nr_faults; i++)
+		free(report->fault[i].frame);
+	free(report->site);
+	free(report->mapping);
+	free(report->fault);
+	free(report->target);
+	free(report->loss);
+	free(report->probe);
+	memset(report, 0, sizeof(*report));
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sites.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "array.h"
+
+void sites_release(struct sites *sites)
+{
+	size_t i;
+
+	for (i = 0; i < sites->nr; i++) {
+		free(sites->item[i]->series);
+		free(sites->item[i]);
+	}
+	free(sites->item);
+	map64_release(&sites->by_key);
+	*sites = (struct sites){0};
+}
+
+struct site *sites_get(struct sites *sites, uint32_t proc, uint32_t stack)
+{
+	uint64_t key = (uint64_t)proc << 32 | stack, value;
+	struct site *site;
+
+	if (map64_get(&sites->by_key, key, &value))
+		return (struct site *)(uintptr_t)value;
+	if (ARRAY_GROW(&sites->item, &sites->cap, sites->nr + 1))
+		return NULL;
+	site = calloc(1, sizeof(*site));
+	if (!site)
+		return NULL;
+	site->proc = proc;
+	site->stack = stack;
+	if (map64_put(&sites->by_key, key, (uintptr_t)site)) {
+		free(site);
+		return NULL;
+	}
+	sites->item[sites->nr++] = site;
+	return site;
+}
+
+int64_t site_live_bytes(const struct site *site)
+{
+	return site->alloc_bytes - site->free_bytes - site->released_bytes;
+}
+
+int64_t site_live_objects(const struct site *site)
+{
+	return site->alloc_objects - site->free_objects - site->released_objects;
+}
+
+void site_add_alloc(struct site *site, uint64_t bytes)
+{
+	site->alloc_objects++;
+	site->alloc_bytes += (int64_t)bytes;
+}
+
+void site_add_free(struct site *site, uint64_t bytes, uint64_t age_ns)
+{
+	unsigned int log = age_ns ? 63 - (unsigned int)__builtin_clzll(age_ns) : 0;
+
+	site->free_objects++;
+	site->free_bytes += (int64_t)bytes;
+	site->lifetime[log]++;
+}
+
+void site_release(struct site *site)
+{
+	site->released_objects += site_live_objects(site);
+	site->released_bytes += site_live_bytes(site);
+}
+
+int sites_tick(struct sites *sites, double time_s)
+{
+	struct site *site;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < sites->nr; i++) {
+		site = sites->item[i];
+		if (!site->series) {
+			site->series = malloc(sizeof(*site->series));
+			if (!site->series) {
+				err = -ENOMEM;
+				continue;
+			}
+			*site->series = sites->empty;
+		}
+		series_add(site->series, time_s, (double)site_live_bytes(site));
+	}
+	series_add(&sites->empty, time_s, 0);
+	return err;
+}
+
+double lifetime_quantile(const uint32_t *lifetime, double share)
+{
+	uint64_t total = 0, sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < SITE_LIFETIMES; i++)
+		total += lifetime[i];
+	if (!total)
+		return 0;
+	for (i = 0; i < SITE_LIFETIMES - 1; i++) {
+		sum += lifetime[i];
+		if ((double)sum >= share * (double)total)
+			break;
+	}
+	return ldexp(1, (int)i + 1) / 1e9;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "text.h"
+
+#define NR_VERDICTS (VERDICT_UNKNOWN + 1)
+
+struct tally {
+	size_t nr[NR_VERDICTS];
+	double growth_per_s[NR_VERDICTS];
+};
+
+static struct tally tally_sites(const struct report *report)
+{
+	struct tally tally = {0};
+	size_t i;
+
+	for (i = 0; i < report->nr_sites; i++) {
+		tally.nr[report->site[i].verdict]++;
+		tally.growth_per_s[report->site[i].verdict] += report->site[i].growth_bytes_per_s;
+	}
+	return tally;
+}
+
+static void describe_basis(const struct report *report, char *buf, size_t size)
+{
+	if (report->sample_bytes > 1)
+		(void)snprintf(buf, size, "sampled, 1 in %s%s",
+			       text_bytes(report->sample_bytes).text,
+			       report->complete ? "" : ", incomplete");
+	else if (!report->complete)
+		(void)snprintf(buf, size, "incomplete");
+	else if (report->balance.lost_allocs)
+		(void)snprintf(buf, size, "a lower bound");
+	else
+		(void)snprintf(buf, size, "exact");
+}
+
+static void add_verdicts(struct text *text, const struct tally *tally)
+{
+	const struct report *report = text->report;
+	size_t nr_leaking = tally->nr[VERDICT_LEAKING], nr_growing = tally->nr[VERDICT_GROWING];
+	/* sites are ranked: when the last one shown leaks, one that is not shown may leak too */
+	bool is_cut = report->nr_sites < report->nr_sites_all && nr_leaking == report->nr_sites;
+
+	if (nr_leaking)
+		strbuf_printf(&text->line, "%s%zu site%s LEAKING, %s/h", is_cut ? "at least " : "",
+			      nr_leaking, text_plural(nr_leaking),
+			      text_bytes_per_hour(tally->growth_per_s[VERDICT_LEAKING]).text);
+	else
+		strbuf_puts(&text->line, "no site LEAKING");
+	if (nr_growing)
+		strbuf_printf(&text->line, "; %zu GROWING, %s/h", nr_growing,
+			      text_bytes_per_hour(tally->growth_per_s[VERDICT_GROWING]).text);
+}
+
+static void add_summary(struct text *text)
+{
+	const struct report *report = text->report;
+	struct tally tally = tally_sites(report);
+
+	if (!report->nr_sites_all)
+		strbuf_puts(&text->line, "no site holds memory allocated since the attach");
+	else if (tally.nr[VERDICT_UNKNOWN] == report->nr_sites)
+		strbuf_puts(&text->line, "no verdict: the window is too short to tell growth");
+	else
+		add_verdicts(text, &tally);
+	text_wrap(text, TEXT_INDENT);
+	text_incomplete(text);
+	strbuf_printf(&text->line, "live since the attach: %s in %s object%s",
+		      text_bytes(report->balance.live_bytes).text,
+		      text_count(report->balance.live).text, text_plural(report->balance.live));
+	if (report->nr_sites < report->nr_sites_all)
+		strbuf_printf(&text->line, "; %zu of %s sites shown (--top)", report->nr_sites,
+			      text_count(report->nr_sites_all).text);
+	else
+		strbuf_printf(&text->line, " from %zu site%s", report->nr_sites_all,
+			      text_plural(report->nr_sites_all));
+	text_wrap(text, TEXT_INDENT);
+}
+
+static bool has_trend(const struct report_site *site)
+{
+	return isfinite(site->growth_ci[0]) && isfinite(site->growth_ci[1]) &&
+	       isfinite(site->growth_bytes_per_s);
+}
+
+static void add_growth(struct text *text, const struct report_site *site)
+{
+	double growth = site->growth_bytes_per_s;
+
+	if (!has_trend(site))
+		strbuf_puts(&text->line, ", growth not known");
+	else if (site->growth_ci[0] > 0)
+		strbuf_printf(&text->line, ", growing %s/h", text_bytes_per_hour(growth).text);
+	else if (site->growth_ci[1] < 0)
+		strbuf_printf(&text->line, ", shrinking %s/h", text_bytes_per_hour(-growth).text);
+	else
+		strbuf_puts(&text->line, ", no clear growth");
+}
+
+/* "70.3 to 71.2 MiB": the unit once, where it is the same. */
+static void add_interval(struct text *text, const struct report_site *site)
+{
+	struct word low = text_bytes_per_hour(site->growth_ci[0]);
+	struct word high = text_bytes_per_hour(site->growth_ci[1]);
+	char *low_unit = strchr(low.text, ' ');
+	const char *high_unit = strchr(high.text, ' ');
+
+	if (low_unit && high_unit && strcmp(low_unit, high_unit) == 0)
+		*low_unit = '\0';
+	strbuf_printf(&text->line, "; 95" TEXT_NBSP "%% CI %s to %s/h", low.text, high.text);
+}
+
+/* Never a certainty by rounding. */
+static void add_probability(struct text *text, double probability)
+{
+	if (probability >= 0.995)
+		strbuf_puts(&text->line, "; p(leak)" TEXT_NBSP ">0.99");
+	else if (probability < 0.005)
+		strbuf_puts(&text->line, "; p(leak)" TEXT_NBSP "<0.01");
+	else
+		strbuf_printf(&text->line, "; p(leak)" TEXT_NBSP "%.2f", probability);
+}
+
+static void add_details(struct text *text, const struct report_site *site)
+{
+	strbuf_printf(&text->line, "%*s", TEXT_INDENT, "");
+	if (text->report->nr_targets > 1) {
+		strbuf_printf(&text->line, "pid" TEXT_NBSP "%" PRIu32 " (", site->tgid);
+		text_add_name(text, site->comm, TEXT_WIDTH / 3);
+		strbuf_puts(&text->line, "); ");
+	}
+	strbuf_printf(&text->line, "freed %s of %s", text_count(site->free_objects).text,
+		      text_count(site->alloc_objects).text);
+	if (site->free_objects)
+		strbuf_printf(&text->line, " (%.1f" TEXT_NBSP "%%)",
+			      100.0 * (double)site->free_objects / (double)site->alloc_objects);
+	if (site->live_objects)
+		strbuf_printf(&text->line, "; oldest %s", text_duration(site->oldest_age_s).text);
+	if (has_trend(site) && (site->growth_ci[0] < 0 || site->growth_ci[1] > 0))
+		add_interval(text, site);
+	if (site->verdict != VERDICT_UNKNOWN)
+		add_probability(text, site->probability);
+	text_wrap(text, TEXT_INDENT);
+}
+
+static void add_site(struct text *text, size_t i)
+{
+	const struct report_site *site = &text->report->site[i];
+
+	strbuf_printf(&text->line, "\n%2zu. %-11s %s live in %s object%s", i + 1,
+		      verdict_name(site->verdict), text_bytes(site->live_bytes).text,
+		      text_count(site->live_objects).text, text_plural(site->live_objects));
+	add_growth(text, site);
+	text_wrap(text, TEXT_INDENT);
+	add_details(text, site);
+	if (site->evidence[0]) {
+		strbuf_printf(&text->line, "%*s", TEXT_INDENT, "");
+		text_add_name(text, site->evidence, sizeof(site->evidence));
+		text_wrap(text, TEXT_INDENT);
+	}
+	text_stack(text, site->frame, site->nr_frames, site->stack_partial);
+}
+
+static void add_mappings(struct text *text)
+{
+	const struct report *report = text->report;
+	size_t i;
+
+	if (!report->nr_mappings)
+		return;
+	strbuf_puts(text->out, "\naddress space taken outside the allocator\n");
+	for (i = 0; i < report->nr_mappings; i++) {
+		const struct report_mapping_site *site = &report->mapping[i];
+
+		strbuf_printf(&text->line, "%*s%s mapped in %s range%s by %s, %s ever", TEXT_INDENT,
+			      "", text_bytes(site->live_bytes).text,
+			      text_count(site->live_mappings).text,
+			      text_plural(site->live_mappings), site->kind,
+			      text_bytes(site->mapped_bytes).text);
+		if (report->nr_targets > 1)
+			strbuf_printf(&text->line, ", pid %" PRIu32, site->tgid);
+		text_wrap(text, TEXT_INDENT);
+		text_stack(text, site->frame, site->nr_frames, site->stack_partial);
+	}
+}
+
+static void add_equation(struct text *text, const struct report_balance *balance)
+{
+	uint64_t sum = balance->frees + balance->live + balance->released + balance->lost_allocs;
+
+	strbuf_printf(&text->line,
+		      "allocs" TEXT_NBSP "%s = frees" TEXT_NBSP "%s + live" TEXT_NBSP "%s"
+		      " + released" TEXT_NBSP "%s + lost" TEXT_NBSP "%s",
+		      text_count(balance->allocs).text, text_count(balance->frees).text,
+		      text_count(balance->live).text, text_count(balance->released).text,
+		      text_count(balance->lost_allocs).text);
+	if (sum != balance->allocs)
+		strbuf_printf(&text->line, " (DOES NOT SUM: off by %" PRId64 ")",
+			      (int64_t)(balance->allocs - sum));
+	text_wrap(text, TEXT_INDENT);
+}
+
+static void add_beside_the_sum(struct text *text, const struct report_balance *balance)
+{
+	if (balance->failed_allocs || balance->frees_unknown) {
+		strbuf_printf(&text->line,
+			      "  beside the sum: %s call%s that returned no block, "
+			      "%s free%s of blocks older than the attach or not ours",
+			      text_count(balance->failed_allocs).text,
+			      text_plural(balance->failed_allocs),
+			      text_count(balance->frees_unknown).text,
+			      text_plural(balance->frees_unknown));
+		text_wrap(text, TEXT_INDENT);
+	}
+	if (balance->resyncs) {
+		strbuf_printf(&text->line,
+			      "  the kernel's block map was read again %s time%s, which told of %s "
+			      "free%s",
+			      text_count(balance->resyncs).text, text_plural(balance->resyncs),
+			      text_count(balance->frees_by_resync).text,
+			      text_plural(balance->frees_by_resync));
+		text_wrap(text, TEXT_INDENT);
+	}
+}
+
+static void add_balance(struct text *text, const char *basis)
+{
+	const struct report *report = text->report;
+	size_t i;
+
+	strbuf_printf(text->out, "\nbalance, %s\n", basis);
+	strbuf_puts(&text->line, "  ");
+	add_equation(text, &report->balance);
+	for (i = 0; report->nr_targets > 1 && i < report->nr_targets; i++) {
+		strbuf_printf(&text->line, "  pid" TEXT_NBSP "%" PRIu32 ": ",
+			      report->target[i].tgid);
+		add_equation(text, &report->target[i].balance);
+	}
+	strbuf_printf(text->out, "  %s allocated in all, %s live\n",
+		      text_bytes(report->balance.allocated_bytes).text,
+		      text_bytes(report->balance.live_bytes).text);
+	add_beside_the_sum(text, &report->balance);
+	text_losses(text);
+}
+
+void text_leaks(struct text *text)
+{
+	char basis[64];
+	size_t i;
+
+	describe_basis(text->report, basis, sizeof(basis));
+	text_header(text, "leaks", basis);
+	if (text->report->final)
+		strbuf_puts(text->out, "\n");
+	add_summary(text);
+	for (i = 0; i < text->report->nr_sites; i++)
+		add_site(text, i);
+	add_mappings(text);
+	add_balance(text, basis);
+	if (text->report->final)
+		text_overhead(text);
+	else
+		strbuf_puts(text->out, "\n");
+}

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "log.h"
+#include "parse.h"
+#include "session_impl.h"
+
+#define DRAIN_ROUNDS 1000 /* after the probes are disarmed: more than enough for what rings hold */
+#define PROGRESS_TICKS 10
+
+enum source {
+	SOURCE_RINGS = 1,
+	SOURCE_TIMER,
+	SOURCE_SIGNAL,
+	SOURCE_TARGET, /* and its index above 32 bits */
+};
+
+static int check_machine(struct session *s)
+{
+	char missing[128];
+
+	if (!kernel_capabilities(missing, sizeof(missing))) {
+		log_error("not enough rights: %s missing; run as root, or give the binary these "
+			  "capabilities",
+			  missing);
+		return -EPERM;
+	}
+	kernel_probe(&s->features);
+	if (!s->features.btf) {
+		log_error("kernel %s has no type information (/sys/kernel/btf/vmlinux): it must be "
+			  "built with CONFIG_DEBUG_INFO_BTF",
+			  s->features.release);
+		return -ENOTSUP;
+	}
+	if (!s->features.ring_buffer) {
+		log_error("kernel %s has no BPF ring buffers: 5.8 or later is needed",
+			  s->features.release);
+		return -ENOTSUP;
+	}
+	if (s->options->mode == RUN_LEAKS &&
+	    (!s->features.uprobe_pmu || !s->features.uprobe_cookie)) {
+		log_error("kernel %s has no uprobes with cookies: 5.15 or later with "
+			  "CONFIG_UPROBE_EVENTS is needed; 'seep faults' works without",
+			  s->features.release);
+		return -ENOTSUP;
+	}
+	kernel_raise_limits();
+	return 0;
+}
+
+static int load(struct session *s)
+{
+	struct loader_options options = {
+		.allocations = s->options->mode == RUN_LEAKS,
+		.faults = s->options->mode == RUN_FAULTS,
+		.ring_bytes = s->cli->ring_bytes,
+		.max_blocks = (uint32_t)s->cli->max_blocks,
+		.max_stacks = (uint32_t)s->cli->max_stacks,
+		.max_targets = CLI_MAX_PIDS,
+		.max_frames = 64,
+	};
+	int err = loader_new(&options, &s->features, &s->loader);
+
+	if (err)
+		log_error("cannot load the BPF programs: %s (-vv tells more)", strerror(-err));
+	return err;
+}
+
+static int watch(struct session *s, int fd, uint64_t source)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = source};
+
+	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int open_events(struct session *s)
+{
+	struct itimerspec tick = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
+	sigset_t signals;
+	size_t i;
+	int err;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL))
+		return -errno;
+	s->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->signals < 0 || s->epoll < 0 || s->timer < 0 ||
+	    timerfd_settime(s->timer, 0, &tick, NULL))
+		return -errno;
+	err = watch(s, s->signals, SOURCE_SIGNAL);
+	if (!err)
+		err = watch(s, s->timer, SOURCE_TIMER);
+	for (i = 0; i < s->nr_targets && !err; i++)
+		err = watch(s, s->target[i].pidfd, SOURCE_TARGET | (uint64_t)i << 32);
+	return err;
+}
+
+static int attach_all(struct session *s)
+{
+	int err = attach_processes(&s->attach, s->loader);
+
+	if (!err && s->options->mode == RUN_FAULTS)
+		err = attach_faults(&s->attach, s->loader, 1);
+	if (!err && s->options->mode == RUN_LEAKS && s->features.syscall_tracepoints)
+		err = attach_syscalls(&s->attach, s->loader);
+	if (err) {
+		log_error("cannot attach to the kernel's events: %s", strerror(-err));
+		return err;
+	}
+	return session_attach_targets(s);
+}
+
+static int open_capture(struct session *s)
+{
+	int fd, err;
+
+	if (!s->cli->capture)
+		return 0;
+	fd = open(s->cli->capture, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0644);
+	err = fd < 0 ? -errno : capture_writer_new(fd, &s->capture);
+	if (err) {
+		log_error("cannot write '%s': %s", s->cli->capture, strerror(-err));
+		fd_close(&fd);
+	}
+	return err;
+}
+
+static void say_ready(const struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		if (!s->target[i].gone)
+			log_info("attached to %d (%s): %zu probes, window %s",
+				 (int)s->target[i].tgid,
+				 s->cli->argv ? s->cli->argv[0] : s->target[i].info.comm,
+				 s->nr_probes, s->cli->duration_ns ? "as given" : "until Ctrl-C");
+	}
+	if (s->cli->ready_fd >= 0)
+		(void)fd_write_all(s->cli->ready_fd, "\n", 1);
+}
+
+/* From here on everything counts. */
+static int arm(struct session *s)
+{
+	size_t i;
+	int err;
+
+	s->start_ns = session_now_ns();
+	s->next_report_ns = s->start_ns + s->cli->interval_ns;
+	err = session_feed_run(s);
+	for (i = 0; i < s->nr_targets && !err; i++) {
+		err = session_feed_target(s, &s->target[i]);
+		if (!err && s->options->mode == RUN_FAULTS)
+			err = session_feed_mappings(s, &s->target[i]);
+	}
+	if (!err)
+		err = session_feed_probes(s);
+	if (!err)
+		err = session_feed_counters(s);
+	if (err)
+		return err;
+	loader_arm(s->loader, true);
+	s->armed = true;
+	say_ready(s);
+	if (!s->cli->argv)
+		return 0;
+	err = spawn_release(&s->spawn);
+	if (err)
+		log_error("cannot run '%s': %s", s->cli->argv[0], strerror(-err));
+	return err;
+}
+
+static bool all_gone(const struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		if (!s->target[i].gone)
+			return false;
+	}
+	return true;
+}
+
+static void show_progress(struct session *s)
+{
+	char live[32], count[32], age[32];
+
+	format_duration((double)(session_now_ns() - s->start_ns) / 1e9, age, sizeof(age));
+	format_count(profile_nr_events(s->profile), count, sizeof(count));
+	format_bytes(profile_live_bytes(s->profile), live, sizeof(live));
+	if (s->options->mode == RUN_FAULTS)
+		log_progress("seep: %s, %s faults (Ctrl-C for the report)", age, count);
+	else
+		log_progress("seep: %s, %s events, %s live, %llu lost (Ctrl-C for the report)", age,
+			     count, live, (unsigned long long)loader_lost_events(s->loader));
+}
+
+static int emit(struct session *s)
+{
+	struct report_options options = {.top = s->cli->top,
+					 .min_age_ns = s->cli->min_age_ns,
+					 .allocator_frames = s->cli->allocator_frames};
+	struct report report;
+	int err = profile_report(s->profile, &options, &report);
+
+	if (err) {
+		log_error("cannot make the report: %s", strerror(-err));
+		return err;
+	}
+	log_progress_clear();
+	err = s->options->emit(&report, s->options->arg);
+	report_release(&report);
+	return err;
+}
+
+/* An interval's report waits for its names, but the rings do not wait for it. */
+static int report_if_due(struct session *s)
+{
+	if (!s->report_due || namer_pending(s->namer))
+		return 0;
+	s->report_due = false;
+	return emit(s);
+}
+
+static int refresh_stale(struct session *s)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		/* Where a fault landed is told by the mappings of its time. */
+		if (!s->target[i].stale && s->options->mode != RUN_FAULTS)
+			continue;
+		err = session_refresh_target(s, &s->target[i]);
+		if (err == -ESRCH || err == -ENOENT)
+			continue; /* its exit is on its way */
+		if (err && err != s->feed_error)
+			log_warn("cannot look at %d again: %s, ignoring", (int)s->target[i].tgid,
+				 strerror(-err));
+		if (s->feed_error)
+			return s->feed_error;
+	}
+	return session_feed_probes(s);
+}
+
+static int tick(struct session *s)
+{
+	static const uint64_t never = UINT64_MAX;
+	uint64_t now_ns, due_ns = s->cli->interval_ns ? s->next_report_ns : never;
+	int err = refresh_stale(s);
+	long nr;
+
+	if (!err) {
+		nr = ring_set_drain(s->rings);
+		err = nr < 0 ? (int)nr : session_resync(s);
+	}
+	if (!err)
+		err = session_feed_counters(s);
+	now_ns = session_now_ns();
+	if (!err)
+		err = session_feed_head(s, RECORD_TICK, 0, now_ns);
+	if (!err)
+		err = session_feed_names(s);
+	if (err)
+		return err;
+	if (s->cli->duration_ns && now_ns - s->start_ns >= s->cli->duration_ns)
+		s->stopping = true;
+	if (now_ns >= due_ns && !s->stopping) {
+		s->report_due = s->options->emit && !s->options->quiet;
+		s->next_report_ns += s->cli->interval_ns;
+	}
+	return report_if_due(s);
+}
+
+static void on_signal(struct session *s)
+{
+	struct signalfd_siginfo info;
+	sigset_t signals;
+
+	if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	s->stopping = s->interrupted = true;
+	/* A second one ends us at once; the kernel takes the probes out. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	(void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+static int on_event(struct session *s, uint64_t source)
+{
+	uint64_t expirations;
+	struct session_target *t;
+	static unsigned int ticks;
+	long nr;
+
+	switch ((enum source)(uint32_t)source) {
+	case SOURCE_RINGS:
+		nr = ring_set_drain(s->rings);
+		return nr < 0 ? (int)nr : 0;
+	case SOURCE_TIMER:
+		if (read(s->timer, &expirations, sizeof(expirations)) < 0)
+			return 0;
+		if (++ticks % PROGRESS_TICKS == 0)
+			show_progress(s);
+		return tick(s);
+	case SOURCE_SIGNAL:
+		on_signal(s);
+		return 0;
+	case SOURCE_TARGET:
+		t = &s->target[source >> 32];
+		t->gone = true;
+		(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, t->pidfd, NULL);
+		return 0;
+	}
+	return 0;
+}
+
+static int loop(struct session *s)
+{
+	struct epoll_event event[8];
+	int nr, i, err = 0;
+
+	while (!err && !s->stopping && !all_gone(s)) {
+		nr = epoll_wait(s->epoll, event, 8, -1);
+		if (nr < 0 && errno != EINTR)
+			return -errno;
+		for (i = 0; i < nr && !err; i++)
+			err = on_event(s, event[i].data.u64);
+	}
+	return err;
+}
+
+/* Everything that is on the rings, now that nothing is added. */
+static int drain_all(struct session *s)
+{
+	long nr = 1;
+	int i;
+
+	for (i = 0; i < DRAIN_ROUNDS && nr > 0; i++)
+		nr = ring_set_drain(s->rings);
+	return nr < 0 ? (int)nr : 0;
+}
+
+static int name_all(struct session *s)
+{
+	int err = session_feed_names(s);
+
+	while (!err && namer_pending(s->namer)) {
+		log_progress("seep: reading debug information, %zu addresses to go",
+			     namer_pending(s->namer));
+		namer_wait(s->namer, 200);
+		err = session_feed_names(s);
+	}
+	log_progress_clear();
+	return err;
+}
+
+static int finish(struct session *s)
+{
+	uint64_t end_ns = session_now_ns();
+	uint16_t flags;
+	int err;
+
+	loader_arm(s->loader, false);
+	s->armed = false;
+	err = drain_all(s);
+	if (!err)
+		err = session_resync(s);
+	if (!err)
+		err = session_feed_counters(s);
+	if (!err)
+		err = name_all(s);
+	flags = (uint16_t)((s->target_lost ? END_TARGET_LOST : 0) |
+			   (s->interrupted ? END_INTERRUPTED : 0) |
+			   (s->resync_failed ? END_NO_RESYNC : 0));
+	if (!err)
+		err = session_feed_head(s, RECORD_END, flags, end_ns);
+	if (!err && s->capture) {
+		err = capture_writer_close(s->capture);
+		s->capture = NULL;
+		if (err)
+			log_error("cannot write '%s': %s", s->cli->capture, strerror(-err));
+	}
+	return err;
+}
+
+static int prepare(struct session *s)
+{
+	int err = check_machine(s);
+
+	if (!err)
+		err = open_capture(s);
+	if (!err)
+		err = session_find_targets(s);
+	if (!err)
+		err = load(s);
+	if (!err) {
+		/* What a probe costs here is measured while the rest is prepared. */
+		(void)calibrate_start(loader_program_fd(s->loader, PROGRAM_FLOOR), &s->calibrator);
+		err = ring_set_new(s->loader, session_take, s, &s->rings);
+	}
+	if (!err)
+		err = open_events(s);
+	if (!err)
+		err = watch(s, ring_set_fd(s->rings), SOURCE_RINGS);
+	if (!err)
+		err = namer_new(&s->namer);
+	if (err && err != -EINVAL && err != -ESRCH && err != -ENOENT)
+		log_debug("cannot prepare: %s", strerror(-err));
+	return err;
+}
+
+/* What was measured meanwhile; without it costs are 0, which reads as not measured. */
+static void take_costs(struct session *s)
+{
+	int err = s->calibrator ? calibrate_finish(s->calibrator, &s->cost) : -ENOENT;
+
+	if (err)
+		log_verbose("cannot measure what a probe costs here: %s", strerror(-err));
+	else
+		log_verbose("a probe costs %u ns where it is emulated and %u ns where it is "
+			    "single-stepped, with its return %u and %u ns",
+			    s->cost.emulated_entry_ns, s->cost.stepped_entry_ns,
+			    s->cost.emulated_return_ns, s->cost.stepped_return_ns);
+}
+
+static int run(struct session *s)
+{
+	int err = prepare(s);
+
+	if (!err)
+		err = attach_all(s);
+	if (!err) {
+		take_costs(s);
+		err = arm(s);
+	}
+	if (!err)
+		err = loop(s);
+	if (!err)
+		err = finish(s);
+	if (!err && !s->options->quiet)
+		err = emit(s);
+	return err;
+}
+
+static void release(struct session *s)
+{
+	ring_set_free(s->rings);
+	attach_release(&s->attach);
+	spawn_cancel(&s->spawn);
+	calibrate_free(s->calibrator);
+	loader_free(s->loader);
+	namer_free(s->namer);
+	capture_writer_abandon(s->capture);
+	profile_free(s->profile);
+	discover_release(&s->discover);
+	session_release_targets(s);
+	free(s->probe);
+	free(s->attached);
+	fd_close(&s->epoll);
+	fd_close(&s->timer);
+	fd_close(&s->signals);
+}
+
+/* Complete or not, as the report has it. */
+static int exit_status(struct session *s)
+{
+	struct report_options options = {.top = 1};
+	struct report report;
+	int status = EXIT_COMPLETE;
+
+	if (profile_report(s->profile, &options, &report))
+		return EXIT_FAILED;
+	if (!report.complete) {
+		log_info("incomplete: %s", report.incomplete_why);
+		status = EXIT_INCOMPLETE;
+	}
+	report_release(&report);
+	return status;
+}
+
+int session_run(const struct session_options *options)
+{
+	struct session s = {.options = options,
+			    .cli = options->cli,
+			    .epoll = -1,
+			    .timer = -1,
+			    .signals = -1,
+			    .spawn = {.go = -1, .result = -1}};
+	int status = EXIT_FAILED;
+
+	attach_init(&s.attach);
+	discover_init(&s.discover);
+	s.profile = profile_new();
+	if (!s.profile)
+		log_error("no memory");
+	else if (!run(&s))
+		status = exit_status(&s);
+	log_progress_clear();
+	release(&s);
+	return status;
+}

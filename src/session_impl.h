@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of a session share; see session.h. Nobody else includes it. */
+#ifndef SEEP_SESSION_IMPL_H
+#define SEEP_SESSION_IMPL_H
+
+#include "attach.h"
+#include "calibrate.h"
+#include "capture.h"
+#include "discover.h"
+#include "kernel.h"
+#include "loader.h"
+#include "namer.h"
+#include "proc.h"
+#include "profile.h"
+#include "ring.h"
+#include "session.h"
+#include "spawn.h"
+
+#define TICK_NS 100000000ull
+
+struct session_target {
+	uint32_t slot, proc;
+	pid_t tgid;
+	int pidfd;
+	struct proc_info info;
+	struct proc_maps maps;
+	uint64_t maps_hash;
+	bool gone;
+	bool stale; /* what it maps has changed, or may have */
+	uint64_t refreshed_ns;
+};
+
+/* A probe that has been set in some target. */
+struct session_probe {
+	const struct discover_object *object;
+	const struct discover_site *site;
+};
+
+struct session_attached {
+	uint32_t slot;
+	const struct discover_object *object;
+};
+
+struct session {
+	const struct session_options *options;
+	const struct cli_options *cli;
+	struct kernel_features features;
+	struct loader *loader;
+	struct attach attach;
+	struct discover discover;
+	struct namer *namer;
+	struct ring_set *rings;
+	struct profile *profile;
+	struct capture_writer *capture;
+	struct calibrator *calibrator;
+	struct calibration cost;
+	struct spawn spawn;
+	struct session_target *target;
+	size_t nr_targets;
+	struct session_probe *probe; /* index is the probe's number */
+	size_t nr_probes, cap_probes;
+	size_t nr_probes_told; /* of those, in the stream */
+	struct session_attached *attached;
+	size_t nr_attached, cap_attached;
+	int epoll, timer, signals;
+	bool armed, stopping, interrupted, target_lost, resync_failed;
+	uint64_t start_ns, next_report_ns;
+	bool report_due;
+	uint64_t lost_seen; /* loader_lost_events() at the last resync */
+	uint64_t next_resync_ns;
+	uint64_t new_stack; /* a stack was seen whose code no known mapping holds */
+	int feed_error;
+};
+
+uint64_t session_now_ns(void);
+
+/* session_feed.c: records in */
+
+/* To the profile and the capture; errors are kept in feed_error and returned. */
+int session_feed(struct session *s, const void *record, size_t nr);
+/* From the rings: ring_set_new()'s take(). */
+int session_take(const void *record, size_t nr, void *arg);
+int session_feed_run(struct session *s);
+int session_feed_target(struct session *s, const struct session_target *t);
+int session_feed_mappings(struct session *s, const struct session_target *t);
+int session_feed_probes(struct session *s);
+int session_feed_counters(struct session *s);
+int session_feed_head(struct session *s, uint16_t kind, uint16_t flags, uint64_t time_ns);
+/* Asks for names that are missing, and takes those that are there. */
+int session_feed_names(struct session *s);
+/* Reads the block map again. */
+int session_resync(struct session *s);
+
+/* session_target.c: processes */
+
+int session_find_targets(struct session *s);
+int session_attach_targets(struct session *s);
+struct session_target *session_target_of(struct session *s, uint32_t proc);
+/* Looks again at what a target maps: code ranges, names, allocators, new probes. */
+int session_refresh_target(struct session *s, struct session_target *t);
+void session_release_targets(struct session *s);
+
+#endif

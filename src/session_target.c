@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "session_impl.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "fd.h"
+#include "hash.h"
+#include "log.h"
+
+#define REFRESH_NS 100000000ull /* between two looks at the mappings of one target */
+
+struct session_target *session_target_of(struct session *s, uint32_t proc)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		if (s->target[i].slot == SEEP_PROC_SLOT(proc))
+			return &s->target[i];
+	}
+	return NULL;
+}
+
+/* Why a process cannot be a target; NULL: it can. */
+static const char *refuse(const struct proc_info *info)
+{
+	if (info->tgid == getpid())
+		return "that is seep itself";
+	if (info->is_kernel_thread)
+		return "it is a kernel thread, which has no heap of its own";
+	if (info->state == 'Z' || info->state == 'X')
+		return "it has exited";
+	if (info->is_32bit)
+		return "it is a 32-bit program, and only 64-bit ones can be profiled";
+	return NULL;
+}
+
+static int target_init(struct session *s, struct session_target *t, pid_t tgid)
+{
+	const char *why;
+	int err;
+
+	*t = (struct session_target){.tgid = tgid, .pidfd = -1};
+	proc_maps_init(&t->maps);
+	err = proc_read_info(tgid, &t->info);
+	if (!err) {
+		why = refuse(&t->info);
+		if (why) {
+			log_error("cannot profile %d (%s): %s", (int)tgid, t->info.comm, why);
+			return -EINVAL;
+		}
+		t->pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);
+		if (t->pidfd < 0)
+			err = -errno;
+	}
+	if (err == -ESRCH || err == -ENOENT)
+		log_error("no such process: %d", (int)tgid);
+	else if (err == -EINVAL)
+		log_error("cannot profile %d: it is a thread; give its process (Tgid in "
+			  "/proc/%d/status)",
+			  (int)tgid, (int)tgid);
+	else if (err)
+		log_error("cannot look at process %d: %s", (int)tgid, strerror(-err));
+	t->slot = (uint32_t)s->nr_targets + 1;
+	t->proc = SEEP_PROC(t->slot, 0);
+	t->stale = true;
+	return err;
+}
+
+static int start_command(struct session *s, pid_t *tgid)
+{
+	char path[4096];
+	int err = spawn_find(s->cli->argv[0], path, sizeof(path));
+
+	if (!err)
+		err = spawn_start(path, s->cli->argv, &s->spawn);
+	if (err) {
+		log_error("cannot run '%s': %s", s->cli->argv[0], strerror(-err));
+		return err;
+	}
+	*tgid = s->spawn.pid;
+	return 0;
+}
+
+int session_find_targets(struct session *s)
+{
+	size_t nr = s->cli->argv ? 1 : s->cli->nr_pids, i;
+	pid_t tgid;
+	int err;
+
+	s->target = calloc(nr, sizeof(*s->target));
+	if (!s->target)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		tgid = s->cli->pid[i];
+		if (s->cli->argv) {
+			err = start_command(s, &tgid);
+			if (err)
+				return err;
+		}
+		err = target_init(s, &s->target[i], tgid);
+		s->nr_targets++;
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void session_release_targets(struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		fd_close(&s->target[i].pidfd);
+		proc_maps_release(&s->target[i].maps);
+	}
+	free(s->target);
+}
+
+struct range {
+	uint64_t start, end;
+};
+
+/* Joins the two neighbours that are nearest to each other. */
+static void join_nearest(struct range *range, size_t *nr)
+{
+	size_t best = 0, i;
+
+	for (i = 1; i + 1 < *nr; i++) {
+		if (range[i + 1].start - range[i].end < range[best + 1].start - range[best].end)
+			best = i;
+	}
+	range[best].end = range[best + 1].end;
+	memmove(&range[best + 1], &range[best + 2], (*nr - best - 2) * sizeof(*range));
+	(*nr)--;
+}
+
+/* The executable mappings, joined until the kernel's few ranges hold them. */
+static void set_code_ranges(struct session *s, const struct session_target *t)
+{
+	struct range range[SEEP_CODE_RANGES + 1];
+	uint64_t start[SEEP_CODE_RANGES], end[SEEP_CODE_RANGES];
+	size_t nr = 0, i;
+
+	for (i = 0; i < t->maps.nr; i++) {
+		if (!t->maps.item[i].exec)
+			continue;
+		range[nr++] = (struct range){t->maps.item[i].start, t->maps.item[i].end};
+		if (nr > SEEP_CODE_RANGES)
+			join_nearest(range, &nr);
+	}
+	for (i = 0; i < nr; i++) {
+		start[i] = range[i].start;
+		end[i] = range[i].end;
+	}
+	loader_set_ranges(s->loader, t->slot, start, end, (uint32_t)nr);
+}
+
+static uint64_t maps_hash(const struct proc_maps *maps)
+{
+	uint64_t hash = maps->nr, words[4];
+	size_t i;
+
+	for (i = 0; i < maps->nr; i++) {
+		words[0] = maps->item[i].start;
+		words[1] = maps->item[i].end;
+		words[2] = maps->item[i].inode;
+		words[3] = maps->item[i].exec;
+		hash = hash_bytes(words, sizeof(words), hash);
+	}
+	return hash;
+}
+
+static bool is_attached(const struct session *s, uint32_t slot, const struct discover_object *o)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_attached; i++) {
+		if (s->attached[i].slot == slot && s->attached[i].object == o)
+			return true;
+	}
+	return false;
+}
+
+static int probe_number(struct session *s, const struct discover_object *object,
+			const struct discover_site *site, uint16_t *number)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_probes; i++) {
+		if (s->probe[i].site == site) {
+			*number = (uint16_t)i;
+			return 0;
+		}
+	}
+	if (ARRAY_GROW(&s->probe, &s->cap_probes, s->nr_probes + 1))
+		return -ENOMEM;
+	s->probe[s->nr_probes] = (struct session_probe){.object = object, .site = site};
+	*number = (uint16_t)s->nr_probes++;
+	return 0;
+}
+
+static int attach_object(struct session *s, const struct session_target *t,
+			 const struct discover_found *found)
+{
+	const struct discover_site *site;
+	uint16_t number;
+	size_t i;
+	int err;
+
+	if (ARRAY_GROW(&s->attached, &s->cap_attached, s->nr_attached + 1))
+		return -ENOMEM;
+	for (i = 0; i < found->object->nr_sites; i++) {
+		site = &found->object->site[i];
+		err = probe_number(s, found->object, site, &number);
+		if (!err)
+			err = attach_site(&s->attach, s->loader, t->tgid, found->kernel_path, site,
+					  number);
+		if (err)
+			return err;
+		log_verbose("probe %s+%u in '%s' (%s): %s, %s%s", site->function->symbol,
+			    site->placement.offset, found->object->path, found->object->family,
+			    site->placement.instruction,
+			    site->placement.emulated ? "emulated" : "single-stepped: ",
+			    site->placement.emulated ? "" : site->placement.why);
+	}
+	s->attached[s->nr_attached++] =
+		(struct session_attached){.slot = t->slot, .object = found->object};
+	return 0;
+}
+
+static int attach_found(struct session *s, const struct session_target *t,
+			const struct discover_found *found, size_t nr)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++) {
+		if (!is_attached(s, t->slot, found[i].object))
+			err = attach_object(s, t, &found[i]);
+	}
+	return err;
+}
+
+/* What it maps now: names for its code, and probes in what is new. */
+static int look_at(struct session *s, struct session_target *t, bool first)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0;
+	int err;
+
+	set_code_ranges(s, t);
+	err = namer_add_process(s->namer, t->proc, t->tgid, &t->maps);
+	if (err)
+		return err;
+	if (s->options->mode != RUN_LEAKS)
+		return 0;
+	err = discover_process(&s->discover, t->tgid, &t->maps, &found, &nr, &searched);
+	if (!err && first && !nr && !s->cli->argv) {
+		log_error("no allocator found in %d (%s): searched %zu executable files for malloc "
+			  "and free; 'seep faults' works without one",
+			  (int)t->tgid, t->info.comm, searched);
+		err = -ENOENT;
+	}
+	if (!err)
+		err = attach_found(s, t, found, nr);
+	free(found);
+	return err;
+}
+
+int session_refresh_target(struct session *s, struct session_target *t)
+{
+	uint64_t now_ns = session_now_ns(), hash;
+	int err;
+
+	if (t->gone || (s->armed && now_ns - t->refreshed_ns < REFRESH_NS))
+		return 0;
+	t->refreshed_ns = now_ns;
+	t->stale = false;
+	err = proc_maps_read(&t->maps, t->tgid);
+	if (err)
+		return err;
+	hash = maps_hash(&t->maps);
+	if (hash == t->maps_hash)
+		return 0;
+	err = look_at(s, t, !t->maps_hash && !s->armed);
+	t->maps_hash = hash;
+	if (!err && s->armed && s->options->mode == RUN_FAULTS)
+		err = session_feed_mappings(s, t);
+	return err;
+}
+
+/* The command has not run yet: probe the files that it will map. */
+static int attach_command(struct session *s, struct session_target *t)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0;
+	char path[4096];
+	int err;
+
+	if (s->options->mode != RUN_LEAKS)
+		return 0;
+	err = spawn_find(s->cli->argv[0], path, sizeof(path));
+	if (!err)
+		err = discover_program(&s->discover, path, &found, &nr, &searched);
+	if (err) {
+		log_error("cannot tell what '%s' will map: %s", s->cli->argv[0], strerror(-err));
+		return err;
+	}
+	if (!nr)
+		log_warn("no allocator found in what '%s' maps at its start (%zu files searched); "
+			 "those it maps later are watched for",
+			 s->cli->argv[0], searched);
+	err = attach_found(s, t, found, nr);
+	free(found);
+	return err;
+}
+
+static int attach_target(struct session *s, struct session_target *t)
+{
+	int err = loader_set_target(s->loader, t->slot, (uint32_t)t->tgid);
+
+	if (err)
+		return err;
+	if (s->cli->argv)
+		err = attach_command(s, t);
+	else
+		err = session_refresh_target(s, t);
+	return err;
+}
+
+int session_attach_targets(struct session *s)
+{
+	struct session_target *t;
+	struct proc_info info;
+	size_t i, attached = 0;
+	int err;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		t = &s->target[i];
+		err = attach_target(s, t);
+		if (!err) {
+			attached++;
+			continue;
+		}
+		if (proc_read_info(t->tgid, &info) || info.state == 'Z') {
+			log_warn("process %d (%s) exited while probes were being attached",
+				 (int)t->tgid, t->info.comm);
+			s->target_lost = t->gone = true;
+			continue;
+		}
+		if (err != -ENOENT)
+			log_error("cannot attach to %d (%s): %s", (int)t->tgid, t->info.comm,
+				  strerror(-err));
+		return err;
+	}
+	return 0;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "fd.h"
+
+#include <bpf/libbpf.h>
+
+const char *attach_kind_name(enum attach_kind kind)
+{
+	return kind == ATTACH_PERF ? "perf" : "?";
+}
+
+void attach_init(struct attach *a)
+{
+	*a = (struct attach){0};
+}
+
+void attach_release(struct attach *a)
+{
+	while (a->nr)
+		fd_close(&a->fd[--a->nr]);
+	free(a->fd);
+	attach_init(a);
+}
+
+static int keep(struct attach *a, int fd)
+{
+	if (ARRAY_GROW(&a->fd, &a->cap, a->nr + 1)) {
+		fd_close(&fd);
+		return -ENOMEM;
+	}
+	a->fd[a->nr++] = fd;
+	return 0;
+}
+
+static int perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
+{
+	int fd = (int)syscall(__NR_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Ties a program to a perf event. With a cookie this takes a link (5.15). */
+static int perf_link(struct attach *a, int event, int program, uint64_t cookie)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = cookie);
+	int link, err;
+
+	if (event < 0)
+		return event;
+	err = keep(a, event);
+	if (err)
+		return err;
+	if (!cookie) {
+		if (ioctl(event, PERF_EVENT_IOC_SET_BPF, program) ||
+		    ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
+			return -errno;
+		return 0;
+	}
+	link = bpf_link_create(program, event, BPF_PERF_EVENT, &opts);
+	if (link < 0)
+		return -errno;
+	err = keep(a, link);
+	if (!err && ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
+		err = -errno;
+	return err;
+}
+
+static int read_number(const char *path, const char *format, unsigned int *out)
+{
+	FILE *file = fopen(path, "re");
+	int err;
+
+	if (!file)
+		return -errno;
+	err = fscanf(file, format, out) == 1 ? 0 : -EINVAL;
+	(void)fclose(file);
+	return err;
+}
+
+static int uprobe_open(pid_t tgid, const char *path, uint64_t offset, bool at_return)
+{
+	static const char pmu[] = "/sys/bus/event_source/devices/uprobe";
+	struct perf_event_attr attr = {.size = sizeof(attr)};
+	unsigned int type, bit;
+	char name[128];
+	int err;
+
+	snprintf(name, sizeof(name), "%s/type", pmu);
+	err = read_number(name, "%u", &type);
+	if (err)
+		return err;
+	snprintf(name, sizeof(name), "%s/format/retprobe", pmu);
+	err = read_number(name, "config:%u", &bit);
+	if (err)
+		return err;
+	attr.type = type;
+	attr.config = at_return ? 1ull << bit : 0;
+	attr.config1 = (uint64_t)(uintptr_t)path;
+	attr.config2 = offset;
+	return perf_open(&attr, tgid, -1);
+}
+
+static uint64_t site_cookie(const struct discover_site *site, uint16_t probe)
+{
+	const struct placement *p = &site->placement;
+
+	return SEEP_COOKIE(site->function->role, p->size_reg, p->count_reg, p->ptr_reg, p->sp_words,
+			   probe);
+}
+
+/* The return probe comes first: a call that enters in between has no state and leaves no trace. */
+int attach_site(struct attach *a, const struct loader *loader, pid_t tgid, const char *kernel_path,
+		const struct discover_site *site, uint16_t probe)
+{
+	uint64_t cookie = site_cookie(site, probe);
+	bool frees = site->function->role == ROLE_FREE;
+	int err = 0;
+
+	if (!frees)
+		err = perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, true),
+				loader_program_fd(loader, PROGRAM_ALLOC_RETURN), cookie);
+	if (err)
+		return err;
+	return perf_link(
+		a, uprobe_open(tgid, kernel_path, site->file_offset, false),
+		loader_program_fd(loader, frees ? PROGRAM_FREE_ENTER : PROGRAM_ALLOC_ENTER),
+		cookie);
+}
+
+static int raw_tracepoint(struct attach *a, const char *name, int program)
+{
+	int fd = bpf_raw_tracepoint_open(name, program);
+
+	return fd < 0 ? -errno : keep(a, fd);
+}
+
+int attach_processes(struct attach *a, const struct loader *loader)
+{
+	int err = raw_tracepoint(a, "sched_process_fork", loader_program_fd(loader, PROGRAM_FORK));
+
+	if (!err)
+		err = raw_tracepoint(a, "sched_process_exec",
+				     loader_program_fd(loader, PROGRAM_EXEC));
+	if (!err)
+		err = raw_tracepoint(a, "sched_process_exit",
+				     loader_program_fd(loader, PROGRAM_EXIT));
+	return err;
+}
+
+static int tracepoint(struct attach *a, const char *name, int program)
+{
+	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr)};
+	int id = kernel_tracepoint_id("syscalls", name);
+
+	if (id < 0)
+		return id;
+	attr.config = (uint64_t)id;
+	/* On one CPU: a program tied to a tracepoint runs on all of them. */
+	return perf_link(a, perf_open(&attr, -1, 0), program, 0);
+}
+
+int attach_syscalls(struct attach *a, const struct loader *loader)
+{
+	static const struct {
+		const char *name;
+		enum loader_program program;
+	} calls[] = {
+		{"sys_exit_mmap", PROGRAM_MMAP_EXIT},
+		{"sys_enter_mmap", PROGRAM_MMAP_ENTER},
+		{"sys_exit_munmap", PROGRAM_MUNMAP_EXIT},
+		{"sys_enter_munmap", PROGRAM_MUNMAP_ENTER},
+		{"sys_exit_mremap", PROGRAM_MREMAP_EXIT},
+		{"sys_enter_mremap", PROGRAM_MREMAP_ENTER},
+		{"sys_exit_brk", PROGRAM_BRK_EXIT},
+		{"sys_enter_brk", PROGRAM_BRK_ENTER},
+	};
+	size_t i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		err = tracepoint(a, calls[i].name, loader_program_fd(loader, calls[i].program));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int fault_event(struct attach *a, uint64_t config, int cpu, int program, uint32_t period)
+{
+	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
+				       .size = sizeof(attr),
+				       .config = config,
+				       .sample_period = period,
+				       .sample_type = PERF_SAMPLE_ADDR,
+				       .exclude_hv = 1};
+
+	return perf_link(a, perf_open(&attr, -1, cpu), program, 0);
+}
+
+int attach_faults(struct attach *a, const struct loader *loader, uint32_t period)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu, err = -ENODEV;
+
+	for (cpu = 0; cpu < cpus; cpu++) {
+		err = fault_event(a, PERF_COUNT_SW_PAGE_FAULTS_MIN, cpu,
+				  loader_program_fd(loader, PROGRAM_FAULT_MINOR), period);
+		if (!err)
+			err = fault_event(a, PERF_COUNT_SW_PAGE_FAULTS_MAJ, cpu,
+					  loader_program_fd(loader, PROGRAM_FAULT_MAJOR), period);
+		if (err == -ENODEV) /* offline */
+			err = 0;
+		if (err)
+			return err;
+	}
+	return err;
+}

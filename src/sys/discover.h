@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which allocators a process uses, and where their probes go: every executable file that it maps is
+ * searched, each once for all processes. One probe for each (device, inode, offset), whatever names
+ * the function has there.
+ */
+#ifndef SEEP_SYS_DISCOVER_H
+#define SEEP_SYS_DISCOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "allocators.h"
+#include "placement.h"
+#include "proc.h"
+
+struct discover_site {
+	const struct allocator_function *function; /* static */
+	uint64_t file_offset;			   /* of the probed instruction */
+	uint64_t function_offset;
+	struct placement placement;
+};
+
+/* One file; the cache owns it. */
+struct discover_object {
+	uint32_t dev_major, dev_minor;
+	uint64_t inode;
+	char *path;		    /* as the process sees it, for people */
+	const char *family;	    /* "glibc", ...; NULL: no allocator in it */
+	struct discover_site *site; /* frees first: attach them in this order */
+	size_t nr_sites;
+};
+
+struct discover {
+	struct discover_object **object; /* all files ever searched */
+	size_t nr, cap;
+};
+
+void discover_init(struct discover *discover);
+void discover_release(struct discover *discover);
+
+/* The object of an open file (not taken over), searched if it is new. 0, -ENOMEM, or -ENOEXEC and the like for a file
+ * that is no usable ELF (remembered, found again without a search as an object without a family). */
+int discover_file(struct discover *discover, int fd, const char *path,
+		  const struct discover_object **out);
+
+struct discover_found {
+	const struct discover_object *object; /* has a family */
+	char kernel_path[512];		      /* for perf_event_open(), while the process lives */
+};
+
+/* All objects with an allocator among a process's mappings. The caller frees *found. *nr_searched: executable files looked
+ * at. 0 or negative errno (-ESRCH: the process has gone). */
+int discover_process(struct discover *discover, pid_t tgid, const struct proc_maps *maps,
+		     struct discover_found **found, size_t *nr, size_t *nr_searched);
+
+/* What `-- CMD` will map, before it runs: the program and what its loader says it needs (the loader is run with --list,
+ * the program is not). Same as above; kernel paths are ordinary paths. */
+int discover_program(struct discover *discover, const char *program, struct discover_found **found,
+		     size_t *nr, size_t *nr_searched);
+
+#endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a program will map, asked of its loader before it runs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "discover.h"
+#include "elf.h"
+#include "fd.h"
+
+#define MAX_INTERPRETERS 4 /* as the kernel: a script's interpreter may be a script */
+#define MAX_LIST (1 << 20)
+
+struct listing {
+	struct discover *discover;
+	struct discover_found *found;
+	size_t nr, cap, nr_searched;
+};
+
+static int add_file(struct listing *l, const char *path)
+{
+	const struct discover_object *object;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return 0; /* [vdso] and the like */
+	l->nr_searched++;
+	err = discover_file(l->discover, fd, path, &object);
+	fd_close(&fd);
+	if (err == -ENOMEM)
+		return err;
+	if (err || !object->family)
+		return 0;
+	if (ARRAY_GROW(&l->found, &l->cap, l->nr + 1))
+		return -ENOMEM;
+	l->found[l->nr].object = object;
+	snprintf(l->found[l->nr].kernel_path, sizeof(l->found[0].kernel_path), "%s", path);
+	l->nr++;
+	return 0;
+}
+
+/* The interpreter that a "#!" line names; false when the file is no script. */
+static bool script_interpreter(const char *path, char *interpreter, size_t size)
+{
+	char head[256] = "", *start, *end;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t nr;
+
+	if (fd < 0)
+		return false;
+	nr = read(fd, head, sizeof(head) - 1);
+	fd_close(&fd);
+	if (nr < 3 || head[0] != '#' || head[1] != '!')
+		return false;
+	start = head + 2 + strspn(head + 2, " \t");
+	end = start + strcspn(start, " \t\n");
+	*end = '\0';
+	return *start && (size_t)snprintf(interpreter, size, "%s", start) < size;
+}
+
+/* Runs LOADER --list PROGRAM, which maps what the program needs and prints it, and ends. */
+static int run_loader(const char *loader, const char *program, char **text)
+{
+	char *argv[] = {(char *)loader, (char *)"--list", (char *)program, NULL};
+	int pipefd[2], err = 0;
+	size_t nr = 0;
+	ssize_t got;
+	pid_t pid;
+
+	*text = malloc(MAX_LIST);
+	if (!*text || pipe2(pipefd, O_CLOEXEC)) {
+		free(*text);
+		return -ENOMEM;
+	}
+	pid = fork();
+	if (!pid) {
+		if (dup2(pipefd[1], STDOUT_FILENO) >= 0)
+			execv(loader, argv);
+		_exit(127);
+	}
+	fd_close(&pipefd[1]);
+	got = pid > 0 ? fd_read_all(pipefd[0], *text, MAX_LIST - 1) : -EAGAIN;
+	fd_close(&pipefd[0]);
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	if (got < 0)
+		err = (int)got;
+	else
+		nr = (size_t)got;
+	(*text)[nr] = '\0';
+	if (err)
+		free(*text);
+	return err;
+}
+
+/* Lines of "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)", or "/lib64/ld-... (0x...)". */
+static int add_listed(struct listing *l, char *text)
+{
+	char *line, *save = NULL, *path, *end;
+	int err = 0;
+
+	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
+		path = strstr(line, "=> ");
+		path = path ? path + 3 : line + strspn(line, " \t");
+		end = strstr(path, " (0x");
+		if (!end || *path != '/')
+			continue;
+		*end = '\0';
+		err = add_file(l, path);
+	}
+	return err;
+}
+
+static int list_program(struct listing *l, const char *program)
+{
+	char interpreter[256], loader[256], *text;
+	struct elf_file *elf = NULL;
+	char path[4096];
+	int depth, fd, err;
+
+	snprintf(path, sizeof(path), "%s", program);
+	for (depth = 0; depth < MAX_INTERPRETERS; depth++) {
+		if (!script_interpreter(path, interpreter, sizeof(interpreter)))
+			break;
+		snprintf(path, sizeof(path), "%s", interpreter);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = elf_open_fd(fd, &elf);
+	if (err)
+		return err;
+	err = elf_interpreter(elf, loader, sizeof(loader));
+	elf_close(elf);
+	if (err == -ENOENT) /* static: all there is, is the program */
+		return add_file(l, path);
+	if (!err)
+		err = add_file(l, path);
+	if (err)
+		return err;
+	err = run_loader(loader, path, &text);
+	if (err)
+		return err;
+	err = add_listed(l, text);
+	free(text);
+	return err;
+}
+
+int discover_program(struct discover *d, const char *program, struct discover_found **found,
+		     size_t *nr, size_t *nr_searched)
+{
+	struct listing l = {.discover = d};
+	int err = list_program(&l, program);
+
+	if (err) {
+		free(l.found);
+		return err;
+	}
+	*found = l.found;
+	*nr = l.nr;
+	*nr_searched = l.nr_searched;
+	return 0;
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "fd.h"
+
+/* include/uapi/linux/bpf.h of 6.6 and 6.13; libbpf 1.1 does not know them. */
+#define ATTACH_UPROBE_MULTI 48
+#define ATTACH_UPROBE_SESSION 57
+
+#define CAP_CHECKPOINT_RESTORE_NR 40
+
+static bool has_type(const struct btf *btf, const char *name, unsigned int kind)
+{
+	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
+}
+
+/* Loads `r0 = 0; exit` of a kind that only kernels with this link accept. */
+static bool loads_as(enum bpf_attach_type type)
+{
+	const struct bpf_insn insn[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = type);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, ARRAY_SIZE(insn), &opts);
+	struct link_create_uprobe_multi {
+		__u32 prog_fd, target_fd, attach_type, flags;
+		__u64 path, offsets, ref_ctr_offsets, cookies;
+		__u32 cnt, multi_flags, pid, zero;
+	} attr = {.attach_type = type, .path = (unsigned long)"/", .cnt = 1};
+	unsigned long offset = 0;
+	int err;
+
+	if (fd < 0)
+		return false;
+	attr.prog_fd = (__u32)fd;
+	attr.offsets = (unsigned long)&offset;
+	/* "/" is no file: a kernel that knows the link says so, one that does not says EINVAL. */
+	err = (int)syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof(attr)) < 0 ? errno : 0;
+	fd_close(&fd);
+	return err == EBADF;
+}
+
+void kernel_probe(struct kernel_features *f)
+{
+	struct utsname uts;
+	struct btf *btf;
+
+	*f = (struct kernel_features){0};
+	if (!uname(&uts))
+		snprintf(f->release, sizeof(f->release), "%s", uts.release);
+	btf = btf__load_vmlinux_btf();
+	if (libbpf_get_error(btf))
+		btf = NULL;
+	f->btf = btf;
+	f->ring_buffer = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL) > 0;
+	f->uprobe_pmu = !access("/sys/bus/event_source/devices/uprobe/type", R_OK);
+	f->uprobe_cookie =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) > 0;
+	f->task_storage =
+		libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) > 0 &&
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_storage_get, NULL) > 0;
+	f->task_pt_regs =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_task_pt_regs, NULL) > 0;
+	f->hash_on_demand = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
+	f->syscall_tracepoints = kernel_tracepoint_id("syscalls", "sys_enter_mmap") >= 0;
+	f->uprobe_multi = loads_as(ATTACH_UPROBE_MULTI);
+	f->uprobe_session = loads_as(ATTACH_UPROBE_SESSION);
+	btf__free(btf);
+}
+
+bool kernel_capabilities(char *missing, size_t size)
+{
+	static const struct {
+		unsigned int nr;
+		const char *name;
+		bool admin_will_do;
+	} needed[] = {
+		{CAP_BPF, "CAP_BPF", true},
+		{CAP_PERFMON, "CAP_PERFMON", true},
+		{CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false},
+		{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false},
+		{CAP_CHECKPOINT_RESTORE_NR, "CAP_CHECKPOINT_RESTORE", true},
+	};
+	bool admin, complete = true;
+	size_t used = 0, i;
+
+	missing[0] = '\0';
+	capng_get_caps_process();
+	admin = capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN);
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (capng_have_capability(CAPNG_EFFECTIVE, needed[i].nr) ||
+		    (admin && needed[i].admin_will_do))
+			continue;
+		used += (size_t)snprintf(missing + used, used < size ? size - used : 0, "%s%s",
+					 complete ? "" : ", ", needed[i].name);
+		if (used > size)
+			used = size;
+		complete = false;
+	}
+	return complete;
+}
+
+static void raise_limit(int resource, rlim_t want)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) || limit.rlim_cur >= want)
+		return;
+	limit.rlim_cur = want;
+	if (limit.rlim_max < want)
+		limit.rlim_max = want;
+	if (!setrlimit(resource, &limit))
+		return;
+	/* Without the right to raise the hard limit, at least up to it. */
+	if (!getrlimit(resource, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(resource, &limit);
+	}
+}
+
+void kernel_raise_limits(void)
+{
+	raise_limit(RLIMIT_NOFILE, 65536);
+	raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
+}
+
+/* A mount of tracefs that is in no directory; -1 where the kernel or our rights do not allow it. */
+static int tracefs_mount(void)
+{
+	int fs = (int)syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC), mount = -1;
+
+	if (fs < 0)
+		return -1;
+	if (!syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+	fd_close(&fs);
+	return mount;
+}
+
+static int read_id(int dir, const char *path)
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	char text[32] = "";
+	ssize_t nr;
+
+	if (fd < 0)
+		return -errno;
+	nr = read(fd, text, sizeof(text) - 1);
+	fd_close(&fd);
+	return nr > 0 ? atoi(text) : -EIO;
+}
+
+int kernel_tracepoint_id(const char *category, const char *name)
+{
+	static const char *const mounts[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
+	char path[256], below[192];
+	int id = -ENOENT, dir;
+	size_t i;
+
+	snprintf(below, sizeof(below), "events/%s/%s/id", category, name);
+	for (i = 0; i < ARRAY_SIZE(mounts); i++) {
+		snprintf(path, sizeof(path), "%s/%s", mounts[i], below);
+		id = read_id(AT_FDCWD, path);
+		if (id >= 0)
+			return id;
+	}
+	dir = tracefs_mount();
+	if (dir < 0)
+		return id;
+	id = read_id(dir, below);
+	fd_close(&dir);
+	return id;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this kernel and these privileges allow. Found out by trying, never by comparing versions.
+ */
+#ifndef SEEP_SYS_KERNEL_H
+#define SEEP_SYS_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct kernel_features {
+	char release[65];
+	bool btf;		  /* types of the running kernel: needed */
+	bool ring_buffer;	  /* 5.8: needed */
+	bool uprobe_pmu;	  /* perf uprobes: needed for allocations */
+	bool uprobe_cookie;	  /* 5.15: needed for allocations */
+	bool task_storage;	  /* 5.11: else thread state in a hash */
+	bool task_pt_regs;	  /* 5.15: else no stacks of system calls */
+	bool hash_on_demand;	  /* 6.1: else maps are allocated whole at start */
+	bool syscall_tracepoints; /* else no mappings */
+	bool uprobe_multi;	  /* 6.6: not used yet */
+	bool uprobe_session;	  /* 6.13: not used yet */
+};
+
+/* Fills in all. Never fails: what cannot be found out is false. */
+void kernel_probe(struct kernel_features *out);
+
+/*
+ * The capabilities that we lack, as text: "CAP_BPF, CAP_PERFMON"; "" when none. True when nothing is
+ * missing. CAP_SYS_ADMIN stands for CAP_BPF, CAP_PERFMON and CAP_CHECKPOINT_RESTORE.
+ */
+bool kernel_capabilities(char *missing, size_t size);
+
+/* Raises the limits on descriptors and on locked memory (before 5.11 maps count as such). */
+void kernel_raise_limits(void);
+
+/* The id of a tracepoint, for perf_event_open(); negative errno. tracefs need not be mounted: it is reached through a
+ * mount of our own that nobody else sees. */
+int kernel_tracepoint_id(const char *category, const char *name);
+
+#endif

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "fd.h"
+#include "log.h"
+#include "seep.skel.h"
+
+#define DEFAULT_RINGS 8
+#define BATCH 4096
+
+struct loader {
+	struct seep_bpf *skel;
+	uint32_t nr_rings;
+	int ring_fd[SEEP_MAX_RINGS];
+	struct slot_value *slots; /* the map itself */
+	size_t slots_bytes;
+	uint32_t max_targets;
+	int nr_cpus;
+	struct seep_counters *scratch; /* one for each CPU */
+};
+
+static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char text[2048];
+	size_t nr;
+
+	if (log_get_level() < LOG_DEBUG || level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(text, sizeof(text), format, args);
+	nr = strlen(text);
+	if (nr && text[nr - 1] == '\n')
+		text[nr - 1] = '\0';
+	log_debug("%s", text);
+	return 0;
+}
+
+static struct bpf_program *program_of(const struct loader *l, enum loader_program program)
+{
+	struct bpf_program *const by_number[PROGRAM_NR] = {
+		[PROGRAM_ALLOC_ENTER] = l->skel->progs.alloc_enter,
+		[PROGRAM_ALLOC_RETURN] = l->skel->progs.alloc_return,
+		[PROGRAM_FREE_ENTER] = l->skel->progs.free_enter,
+		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
+		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
+		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
+		[PROGRAM_MUNMAP_ENTER] = l->skel->progs.munmap_enter,
+		[PROGRAM_MUNMAP_EXIT] = l->skel->progs.munmap_exit,
+		[PROGRAM_MREMAP_ENTER] = l->skel->progs.mremap_enter,
+		[PROGRAM_MREMAP_EXIT] = l->skel->progs.mremap_exit,
+		[PROGRAM_BRK_ENTER] = l->skel->progs.brk_enter,
+		[PROGRAM_BRK_EXIT] = l->skel->progs.brk_exit,
+		[PROGRAM_FAULT_MINOR] = l->skel->progs.fault_minor,
+		[PROGRAM_FAULT_MAJOR] = l->skel->progs.fault_major,
+		[PROGRAM_FORK] = l->skel->progs.proc_fork,
+		[PROGRAM_EXEC] = l->skel->progs.proc_exec,
+		[PROGRAM_EXIT] = l->skel->progs.proc_exit,
+	};
+
+	return by_number[program];
+}
+
+static int choose_programs(const struct loader *l, const struct loader_options *options,
+			   const struct kernel_features *features)
+{
+	bool wanted;
+	int i, err;
+
+	for (i = 0; i < PROGRAM_NR; i++) {
+		wanted = true;
+		if (i <= PROGRAM_FREE_ENTER)
+			wanted = options->allocations;
+		else if (i >= PROGRAM_MMAP_ENTER && i <= PROGRAM_BRK_EXIT)
+			wanted = options->allocations && features->syscall_tracepoints;
+		else if (i == PROGRAM_FAULT_MINOR || i == PROGRAM_FAULT_MAJOR)
+			wanted = options->faults;
+		err = bpf_program__set_autoload(program_of(l, i), wanted);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Before 6.1 a map that allocates on demand may not be used from a probe: allocate it whole. */
+static int size_map(struct bpf_map *map, uint32_t max_entries, bool on_demand)
+{
+	int err = bpf_map__set_max_entries(map, max_entries);
+
+	if (!err && !on_demand)
+		err = bpf_map__set_map_flags(map, 0);
+	return err;
+}
+
+static int configure(struct loader *l, const struct loader_options *options,
+		     const struct kernel_features *features)
+{
+	struct seep_config *config = (struct seep_config *)&l->skel->rodata->config;
+	struct seep_bpf *skel = l->skel;
+	int err;
+
+	config->max_frames = options->max_frames;
+	config->nr_rings = l->nr_rings;
+	config->wakeup_bytes = (uint32_t)(options->ring_bytes / 8);
+	config->task_storage = features->task_storage;
+	config->task_pt_regs = features->task_pt_regs;
+	err = size_map(skel->maps.blocks, options->allocations ? options->max_blocks : 1,
+		       features->hash_on_demand);
+	if (!err)
+		err = size_map(skel->maps.stacks, options->max_stacks, features->hash_on_demand);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.slots, options->max_targets + 1);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.counters, options->max_targets + 1);
+	if (!err && features->task_storage) {
+		err = bpf_map__set_autocreate(skel->maps.threads_by_tid, false);
+		if (!err)
+			err = bpf_map__set_autocreate(skel->maps.thread_zero, false);
+	} else if (!err) {
+		err = bpf_map__set_autocreate(skel->maps.threads, false);
+	}
+	return err ? err : choose_programs(l, options, features);
+}
+
+static int make_rings(struct loader *l, uint64_t bytes)
+{
+	int outer = bpf_map__fd(l->skel->maps.rings), fd;
+	uint32_t i;
+
+	for (i = 0; i < l->nr_rings; i++) {
+		fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "seep_ring", 0, 0, (uint32_t)bytes, NULL);
+		if (fd < 0)
+			return -errno;
+		l->ring_fd[i] = fd;
+		if (bpf_map_update_elem(outer, &i, &fd, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static int map_slots(struct loader *l)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes;
+	void *at;
+
+	bytes = sizeof(struct slot_value) * (l->max_targets + 1);
+	bytes = (bytes + page - 1) / page * page;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(l->skel->maps.slots),
+		  0);
+	if (at == MAP_FAILED)
+		return -errno;
+	l->slots = at;
+	l->slots_bytes = bytes;
+	return 0;
+}
+
+int loader_new(const struct loader_options *options, const struct kernel_features *features,
+	       struct loader **out)
+{
+	struct loader *l = calloc(1, sizeof(*l));
+	uint32_t i;
+	int err;
+
+	if (!l)
+		return -ENOMEM;
+	for (i = 0; i < SEEP_MAX_RINGS; i++)
+		l->ring_fd[i] = -1;
+	libbpf_set_print(log_libbpf);
+	l->nr_cpus = libbpf_num_possible_cpus();
+	l->max_targets = options->max_targets;
+	l->nr_rings = options->nr_rings;
+	if (!l->nr_rings)
+		l->nr_rings = l->nr_cpus < DEFAULT_RINGS ? (uint32_t)l->nr_cpus : DEFAULT_RINGS;
+	err = -ENOMEM;
+	l->scratch = calloc((size_t)l->nr_cpus, sizeof(*l->scratch));
+	l->skel = l->scratch ? seep_bpf__open() : NULL;
+	if (l->skel)
+		err = configure(l, options, features);
+	if (!err)
+		err = seep_bpf__load(l->skel);
+	if (!err)
+		err = make_rings(l, options->ring_bytes);
+	if (!err)
+		err = map_slots(l);
+	if (err)
+		loader_free(l);
+	else
+		*out = l;
+	return err;
+}
+
+void loader_free(struct loader *l)
+{
+	uint32_t i;
+
+	if (!l)
+		return;
+	if (l->slots)
+		(void)munmap(l->slots, l->slots_bytes);
+	for (i = 0; i < SEEP_MAX_RINGS; i++)
+		fd_close(&l->ring_fd[i]);
+	seep_bpf__destroy(l->skel);
+	free(l->scratch);
+	free(l);
+}
+
+int loader_program_fd(const struct loader *l, enum loader_program program)
+{
+	return bpf_program__fd(program_of(l, program));
+}
+
+uint32_t loader_nr_rings(const struct loader *l)
+{
+	return l->nr_rings;
+}
+
+int loader_ring_fd(const struct loader *l, uint32_t ring)
+{
+	return l->ring_fd[ring];
+}
+
+void loader_arm(struct loader *l, bool armed)
+{
+	__atomic_store_n(&l->skel->bss->armed, armed, __ATOMIC_SEQ_CST);
+}
+
+int loader_set_target(struct loader *l, uint32_t slot, uint32_t tgid)
+{
+	if (!slot || slot > l->max_targets)
+		return -ENOSPC;
+	l->slots[slot].proc = SEEP_PROC(slot, 0);
+	if (bpf_map_update_elem(bpf_map__fd(l->skel->maps.targets), &tgid, &slot, BPF_ANY))
+		return -errno;
+	__atomic_fetch_add(&l->skel->bss->targets_generation, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+void loader_set_ranges(struct loader *l, uint32_t slot, const uint64_t *start, const uint64_t *end,
+		       uint32_t nr)
+{
+	struct slot_value *value = &l->slots[slot];
+	uint32_t i;
+
+	/* Programs may be reading: while nr is 0 everything passes. */
+	__atomic_store_n(&value->nr_ranges, 0, __ATOMIC_SEQ_CST);
+	for (i = 0; i < SEEP_CODE_RANGES; i++) {
+		value->start[i] = i < nr ? start[i] : 0;
+		value->end[i] = i < nr ? end[i] : 0;
+	}
+	__atomic_store_n(&value->nr_ranges, nr, __ATOMIC_SEQ_CST);
+}
+
+int loader_counters(const struct loader *l, uint32_t slot, uint64_t value[STAT_NR])
+{
+	int fd = bpf_map__fd(l->skel->maps.counters), cpu, i;
+
+	if (bpf_map_lookup_elem(fd, &slot, l->scratch))
+		return -errno;
+	memset(value, 0, STAT_NR * sizeof(*value));
+	for (cpu = 0; cpu < l->nr_cpus; cpu++)
+		for (i = 0; i < STAT_NR; i++)
+			value[i] += l->scratch[cpu].value[i];
+	return 0;
+}
+
+uint64_t loader_lost_events(const struct loader *l)
+{
+	return __atomic_load_n(&l->skel->bss->lost_events, __ATOMIC_SEQ_CST);
+}
+
+int loader_stack(const struct loader *l, uint32_t stack, struct stack_value *out)
+{
+	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.stacks), &stack, out))
+		return -errno;
+	return 0;
+}
+
+int loader_walk_blocks(const struct loader *l,
+		       int (*visit)(const struct block_key *key, const struct block_value *value,
+				    void *arg),
+		       void *arg)
+{
+	int fd = bpf_map__fd(l->skel->maps.blocks), err = 0;
+	struct block_key *key = calloc(BATCH, sizeof(*key));
+	struct block_value *value = calloc(BATCH, sizeof(*value));
+	uint32_t position = 0, nr, i;
+	bool first = true, last = false;
+
+	if (!key || !value)
+		err = -ENOMEM;
+	while (!err && !last) {
+		nr = BATCH;
+		if (bpf_map_lookup_batch(fd, first ? NULL : &position, &position, key, value, &nr,
+					 NULL)) {
+			last = errno == ENOENT;
+			err = last ? 0 : -errno;
+		}
+		first = false;
+		for (i = 0; i < nr && !err; i++)
+			err = visit(&key[i], &value[i], arg);
+	}
+	free(key);
+	free(value);
+	return err;
+}
+
+int loader_has_block(const struct loader *l, const struct block_key *key, uint64_t birth_ns)
+{
+	struct block_value value;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.blocks), key, &value))
+		return 0;
+	return value.birth_ns == birth_ns;
+}
+
+void loader_forget_block(struct loader *l, const struct block_key *key)
+{
+	(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.blocks), key);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The BPF programs and their maps, loaded: the only place that knows their skeleton.
+ *
+ * Programs do nothing until loader_arm(). Functions return 0 or a negative errno unless said
+ * otherwise. One owner, one thread.
+ */
+#ifndef SEEP_SYS_LOADER_H
+#define SEEP_SYS_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "kernel.h"
+
+struct loader;
+
+enum loader_program {
+	PROGRAM_ALLOC_ENTER,
+	PROGRAM_ALLOC_RETURN,
+	PROGRAM_FREE_ENTER,
+	PROGRAM_FLOOR, /* empty */
+	PROGRAM_MMAP_ENTER,
+	PROGRAM_MMAP_EXIT,
+	PROGRAM_MUNMAP_ENTER,
+	PROGRAM_MUNMAP_EXIT,
+	PROGRAM_MREMAP_ENTER,
+	PROGRAM_MREMAP_EXIT,
+	PROGRAM_BRK_ENTER,
+	PROGRAM_BRK_EXIT,
+	PROGRAM_FAULT_MINOR,
+	PROGRAM_FAULT_MAJOR,
+	PROGRAM_FORK,
+	PROGRAM_EXEC,
+	PROGRAM_EXIT,
+	PROGRAM_NR,
+};
+
+struct loader_options {
+	bool allocations;    /* load what follows allocators and mappings */
+	bool faults;	     /* load what follows page faults */
+	uint32_t nr_rings;   /* 0: one for each CPU, at most 8 */
+	uint64_t ring_bytes; /* of one ring */
+	uint32_t max_blocks, max_stacks, max_targets;
+	uint32_t max_frames;
+};
+
+/* Opens, configures and loads. -EPERM, -ENOMEM, -E2BIG, ... from the kernel. */
+int loader_new(const struct loader_options *options, const struct kernel_features *features,
+	       struct loader **out);
+void loader_free(struct loader *loader);
+
+int loader_program_fd(const struct loader *loader, enum loader_program program);
+uint32_t loader_nr_rings(const struct loader *loader);
+int loader_ring_fd(const struct loader *loader, uint32_t ring);
+
+/* All programs start, or stop, at this moment. */
+void loader_arm(struct loader *loader, bool armed);
+
+/* The process with this tgid becomes the target in a slot (1..max_targets). */
+int loader_set_target(struct loader *loader, uint32_t slot, uint32_t tgid);
+/* What may be a return address there: at most SEEP_CODE_RANGES, sorted. */
+void loader_set_ranges(struct loader *loader, uint32_t slot, const uint64_t *start,
+		       const uint64_t *end, uint32_t nr);
+
+/* Sums over the CPUs. */
+int loader_counters(const struct loader *loader, uint32_t slot, uint64_t value[STAT_NR]);
+/* Events that found a ring full, since the start: one read of memory. */
+uint64_t loader_lost_events(const struct loader *loader);
+
+/* The frames of a stack id; -ENOENT. */
+int loader_stack(const struct loader *loader, uint32_t stack, struct stack_value *out);
+
+/* The block map. Calls visit() for every block; those that come or go meanwhile may be missed, a block that stays is
+ * seen at least once. */
+int loader_walk_blocks(const struct loader *loader,
+		       int (*visit)(const struct block_key *key, const struct block_value *value,
+				    void *arg),
+		       void *arg);
+/* 1: there, with this birth; 0: not. */
+int loader_has_block(const struct loader *loader, const struct block_key *key, uint64_t birth_ns);
+void loader_forget_block(struct loader *loader, const struct block_key *key);
+
+#endif

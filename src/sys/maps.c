@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The part of proc.h that is /proc/PID/maps. */
+#include "proc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "fd.h"
+
+#define MAPS_MAX_BYTES ((size_t)128 << 20)
+
+/* What is left of one line. */
+struct cursor {
+	const char *at, *end;
+};
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+static bool take_number(struct cursor *cur, unsigned int base, uint64_t *out)
+{
+	const char *first = cur->at;
+	uint64_t value = 0;
+	int digit;
+
+	for (; cur->at < cur->end; cur->at++) {
+		digit = hex_digit(*cur->at);
+		if (digit < 0 || (unsigned int)digit >= base)
+			break;
+		if (__builtin_mul_overflow(value, base, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)digit, &value))
+			return false;
+	}
+	*out = value;
+	return cur->at > first;
+}
+
+static bool take_char(struct cursor *cur, char c)
+{
+	if (cur->at == cur->end || *cur->at != c)
+		return false;
+	cur->at++;
+	return true;
+}
+
+/* "r-xp" */
+static bool take_permissions(struct cursor *cur, struct proc_mapping *mapping)
+{
+	const char *at = cur->at;
+
+	if (cur->end - at < 4)
+		return false;
+	if ((at[0] != 'r' && at[0] != '-') || (at[1] != 'w' && at[1] != '-') ||
+	    (at[2] != 'x' && at[2] != '-') || (at[3] != 's' && at[3] != 'p'))
+		return false;
+	mapping->write = at[1] == 'w';
+	mapping->exec = at[2] == 'x';
+	mapping->shared = at[3] == 's';
+	cur->at += 4;
+	return true;
+}
+
+static bool take_device(struct cursor *cur, struct proc_mapping *mapping)
+{
+	uint64_t major, minor;
+
+	if (!take_number(cur, 16, &major) || !take_char(cur, ':') || !take_number(cur, 16, &minor))
+		return false;
+	if (major > UINT32_MAX || minor > UINT32_MAX)
+		return false;
+	mapping->dev_major = (uint32_t)major;
+	mapping->dev_minor = (uint32_t)minor;
+	return true;
+}
+
+static bool take_fields(struct cursor *cur, struct proc_mapping *mapping)
+{
+	return take_number(cur, 16, &mapping->start) && take_char(cur, '-') &&
+	       take_number(cur, 16, &mapping->end) && take_char(cur, ' ') &&
+	       take_permissions(cur, mapping) && take_char(cur, ' ') &&
+	       take_number(cur, 16, &mapping->file_offset) && take_char(cur, ' ') &&
+	       take_device(cur, mapping) && take_char(cur, ' ') &&
+	       take_number(cur, 10, &mapping->inode);
+}
+
+/* The kernel pads with blanks before the path, and leaves one behind the inode when there is none. */
+static int take_path(struct cursor *cur, struct proc_mapping *mapping)
+{
+	size_t nr;
+
+	if (cur->at < cur->end && *cur->at != ' ')
+		return -EINVAL;
+	while (take_char(cur, ' '))
+		;
+	nr = (size_t)(cur->end - cur->at);
+	if (memchr(cur->at, '\0', nr))
+		return -EINVAL;
+	mapping->path = malloc(nr + 1);
+	if (!mapping->path)
+		return -ENOMEM;
+	memcpy(mapping->path, cur->at, nr);
+	mapping->path[nr] = '\0';
+	return 0;
+}
+
+static int add_line(struct proc_maps *maps, struct cursor line)
+{
+	struct proc_mapping mapping = {0};
+	int error;
+
+	if (!take_fields(&line, &mapping) || mapping.start >= mapping.end)
+		return -EINVAL;
+	if (maps->nr && maps->item[maps->nr - 1].end > mapping.start)
+		return -EINVAL;
+	if (maps->nr == PROC_MAX_MAPPINGS)
+		return -E2BIG;
+	error = ARRAY_GROW(&maps->item, &maps->cap, maps->nr + 1);
+	if (error)
+		return error;
+	error = take_path(&line, &mapping);
+	if (error)
+		return error;
+	maps->item[maps->nr++] = mapping;
+	return 0;
+}
+
+void proc_maps_init(struct proc_maps *maps)
+{
+	*maps = (struct proc_maps){0};
+}
+
+void proc_maps_release(struct proc_maps *maps)
+{
+	for (size_t i = 0; i < maps->nr; i++)
+		free(maps->item[i].path);
+	free(maps->item);
+	proc_maps_init(maps);
+}
+
+int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr)
+{
+	struct proc_maps parsed;
+	const char *end = text + nr;
+	struct cursor line;
+	int error;
+
+	proc_maps_init(&parsed);
+	while (text < end) {
+		line.at = text;
+		line.end = memchr(text, '\n', (size_t)(end - text));
+		error = line.end ? add_line(&parsed, line) : -EINVAL;
+		if (error) {
+			proc_maps_release(&parsed);
+			return error;
+		}
+		text = line.end + 1;
+	}
+	proc_maps_release(maps);
+	*maps = parsed;
+	return 0;
+}
+
+int proc_maps_read(struct proc_maps *maps, pid_t tgid)
+{
+	char path[64], *text;
+	size_t nr;
+	int error;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", tgid);
+	error = fd_read_file(path, &text, &nr, MAPS_MAX_BYTES);
+	if (error == -ENOENT)
+		return -ESRCH;
+	if (error)
+		return error == -EFBIG ? -E2BIG : error;
+	error = proc_maps_parse(maps, text, nr);
+	free(text);
+	return error;
+}
+
+const struct proc_mapping *proc_maps_find(const struct proc_maps *maps, uint64_t address)
+{
+	size_t low = 0, high = maps->nr, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (maps->item[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == maps->nr || maps->item[low].start > address)
+		return NULL;
+	return &maps->item[low];
+}

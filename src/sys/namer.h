@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A symbolizer in a thread of its own: reading debug information can take seconds, and the rings do
+ * not wait. Requests go in, answers are collected; the symbolizer belongs to the thread alone.
+ */
+#ifndef SEEP_SYS_NAMER_H
+#define SEEP_SYS_NAMER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proc.h"
+#include "symbolize.h"
+
+struct namer;
+
+int namer_new(struct namer **out);
+void namer_free(struct namer *namer); /* waits for the request under way */
+
+/* As symbolizer_add_process(), and waits for it: the files are open when it returns. */
+int namer_add_process(struct namer *namer, uint32_t key, pid_t tgid, const struct proc_maps *maps);
+
+/* Asks for the name of an address; asking again for what is not yet answered does nothing. 0 or -ENOMEM. */
+int namer_want(struct namer *namer, uint32_t key, uint64_t address);
+
+struct namer_answer {
+	uint32_t key;
+	uint64_t address;
+	size_t nr; /* 0: in no executable mapping */
+	const struct symbol_frame *frame;
+};
+
+/* Calls take() for every answer that is ready. Stops and returns its value when that is not 0. */
+int namer_collect(struct namer *namer, int (*take)(const struct namer_answer *answer, void *arg),
+		  void *arg);
+
+/* Requests without an answer collected. */
+size_t namer_pending(struct namer *namer);
+
+/* Waits until an answer is ready, at most that long. */
+void namer_wait(struct namer *namer, unsigned int ms);
+
+#endif
