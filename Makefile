@@ -62,7 +62,7 @@ FUZZ_CFLAGS := $(filter-out $(GCC_WARN),$(BASE_CFLAGS)) -O1 -g \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
 # libiberty is only shipped as a static library on Debian
 LIBS := -lbpf -ldw -lelf -lcapstone -ljansson -lcap-ng -lz -liberty -lm -pthread
-WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__bpf__ -D__TARGET_ARCH_$(BPF_ARCH) \
 	-Wall -Wextra -Werror -Wno-unused-parameter -Ibpf

@@ -189,26 +189,28 @@ int session_feed_counters(struct session *s)
 
 static int feed_answer(const struct namer_answer *answer, void *arg)
 {
-	struct {
-		struct record_symbol head;
-		struct record_symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
-	} record = {.head = {.head = {.kind = RECORD_SYMBOL, .proc = answer->key},
-			     .address = answer->address,
-			     .nr = (uint32_t)answer->nr}};
+	union {
+		struct record_symbol symbol;
+		uint64_t room[(sizeof(struct record_symbol) +
+			       SYMBOLIZE_MAX_FRAMES * sizeof(struct record_symbol_frame)) /
+			      8];
+	} record = {.symbol = {.head = {.kind = RECORD_SYMBOL, .proc = answer->key},
+			       .address = answer->address,
+			       .nr = (uint32_t)answer->nr}};
+	struct record_symbol_frame *frame = record.symbol.frame;
 	const char *text[3 * SYMBOLIZE_MAX_FRAMES];
 	size_t i;
 
 	for (i = 0; i < answer->nr; i++) {
-		record.frame[i].line = answer->frame[i].line;
-		record.frame[i].offset = answer->frame[i].offset;
-		record.frame[i].flags = answer->frame[i].inlined ? SYMBOL_INLINED : 0;
+		frame[i].line = answer->frame[i].line;
+		frame[i].offset = answer->frame[i].offset;
+		frame[i].flags = answer->frame[i].inlined ? SYMBOL_INLINED : 0;
 		text[3 * i] = answer->frame[i].function;
 		text[3 * i + 1] = answer->frame[i].module;
 		text[3 * i + 2] = answer->frame[i].file;
 	}
-	return feed_with_strings(arg, &record,
-				 sizeof(record.head) + answer->nr * sizeof(record.frame[0]), text,
-				 3 * answer->nr);
+	return feed_with_strings(arg, &record, sizeof(record.symbol) + answer->nr * sizeof(*frame),
+				 text, 3 * answer->nr);
 }
 
 static void want_name(uint32_t proc, uint64_t address, void *arg)
@@ -243,22 +245,22 @@ static void check_code(struct session *s, uint32_t proc, uint64_t address)
 
 static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
 {
-	struct {
-		struct record_stack head;
-		uint64_t frame[SEEP_MAX_FRAMES];
-	} record = {.head = {.head = {.kind = RECORD_STACK, .proc = proc}, .stack = stack}};
+	union {
+		struct record_stack stack;
+		uint64_t room[sizeof(struct record_stack) / 8 + SEEP_MAX_FRAMES];
+	} record = {.stack = {.head = {.kind = RECORD_STACK, .proc = proc}, .stack = stack}};
 	struct stack_value value;
 
 	if (profile_knows_stack(s->profile, stack))
 		return 0;
 	if (loader_stack(s->loader, stack, &value))
 		value = (struct stack_value){.proc = proc, .flags = STACK_PARTIAL};
-	record.head.head.flags = value.flags;
-	record.head.nr = value.nr;
-	memcpy(record.frame, value.frame, 8 * (size_t)value.nr);
+	record.stack.head.flags = value.flags;
+	record.stack.nr = value.nr;
+	memcpy(record.stack.frame, value.frame, 8 * (size_t)value.nr);
 	if (value.nr)
 		check_code(s, proc, value.frame[0]);
-	return session_feed(s, &record, sizeof(record.head) + 8 * (size_t)value.nr);
+	return session_feed(s, &record, sizeof(record.stack) + 8 * (size_t)value.nr);
 }
 
 static void on_exec(struct session *s, const struct event_proc *e)

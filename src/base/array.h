@@ -7,8 +7,8 @@
  *		return -ENOMEM;
  *	item[nr++] = ...;
  *
- * A zeroed triple is empty. Growth is by half; new room is not zeroed. On failure nothing has changed. The caller frees
- * with free().
+ * A zeroed triple is empty. Growth is by half; new room is not zeroed. On failure nothing has
+ * changed. The caller frees with free().
  */
 #ifndef SEEP_BASE_ARRAY_H
 #define SEEP_BASE_ARRAY_H

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Hash functions and one hash table: uint64 key to uint64 value, open addressing with linear probing, at most 7/8 full.
+ * Hash functions and one hash table: uint64 key to uint64 value, open addressing with linear
+ * probing, at most 7/8 full.
  *
- * The functions give the same values in every run (no secret seed): not for keys chosen by an enemy who wants collisions
- * to cost time. Every user bounds its size. All bits of a hash are equally good.
+ * The functions give the same values in every run (no secret seed): not for keys chosen by an enemy
+ * who wants collisions to cost time. Every user bounds its size. All bits of a hash are equally
+ * good.
  */
 #ifndef SEEP_BASE_HASH_H
 #define SEEP_BASE_HASH_H
@@ -16,8 +18,8 @@
 #define HASH_ODD_2 UINT64_C(0xc2b2ae3d27d4eb4f)
 
 /*
- * Multiplied to 128 bits and folded; the second multiplication is for keys that differ in a few high bits only, which the
- * fold alone leaves in clusters.
+ * Multiplied to 128 bits and folded; the second multiplication is for keys that differ in a few
+ * high bits only, which the fold alone leaves in clusters.
  */
 static inline uint64_t hash_pair(uint64_t a, uint64_t b)
 {
@@ -54,7 +56,10 @@ int map64_put(struct map64 *map, uint64_t key, uint64_t value);
 bool map64_get(const struct map64 *map, uint64_t key, uint64_t *value);
 /* false: was not there. Gives no memory back. */
 bool map64_remove(struct map64 *map, uint64_t key);
-/* Walks in no order: *pos starts at 0; false at the end. key and value may be NULL. The map must not change meanwhile. */
+/*
+ * Walks in no order: *pos starts at 0; false at the end. key and value may be NULL. The map must
+ * not change meanwhile.
+ */
 bool map64_next(const struct map64 *map, size_t *pos, uint64_t *key, uint64_t *value);
 
 #endif

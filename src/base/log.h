@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages to people, on stderr, each one line that begins with "seep: ". Lower case, what failed first, the subject in
- * quotes, no full stop at the end. core/ and base/ never call this; the caller that knows what the user wanted does.
+ * Messages to people, on stderr, each one line that begins with "seep: ". Lower case, what failed
+ * first, the subject in quotes, no full stop at the end. core/ and base/ never call this; the
+ * caller that knows what the user wanted does.
  *
- * A line is one write(), so that lines of several threads do not mix. Control characters are printed as '?' (names come
- * from strangers' processes); a line is cut at LOG_LINE_MAX bytes. errno is kept.
+ * A line is one write(), so that lines of several threads do not mix. Control characters are
+ * printed as '?' (names come from strangers' processes); a line is cut at LOG_LINE_MAX bytes. errno
+ * is kept.
  */
 #ifndef SEEP_BASE_LOG_H
 #define SEEP_BASE_LOG_H
@@ -30,8 +32,9 @@ void log_at(enum log_level level, const char *format, ...) __attribute__((format
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * One line that is overwritten by the next one, for long work; only where stderr is a terminal and the level is at least
- * LOG_INFO; cut at the terminal's width. Cleared before any other message, and by log_progress_clear().
+ * One line that is overwritten by the next one, for long work; only where stderr is a terminal and
+ * the level is at least LOG_INFO; cut at the terminal's width. Cleared before any other message,
+ * and by log_progress_clear().
  */
 void log_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_progress_clear(void);

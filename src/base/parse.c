@@ -55,7 +55,10 @@ static int parse_decimal(const char *text, struct decimal *out, const char **end
 	return overflow ? -ERANGE : 0;
 }
 
-/* A decimal and the name of a unit. What is malformed is -EINVAL even where it would also be too large. */
+/*
+ * A decimal and the name of a unit. What is malformed is -EINVAL even where it would also be too
+ * large.
+ */
 static int parse_scaled(const char *text, const struct unit *unit, size_t nr, uint64_t *out)
 {
 	struct decimal decimal;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Strict parsing of what people type. The whole text must be used up; no sign, no blanks, no empty text, no overflow.
- * 0, -EINVAL (malformed) or -ERANGE; *out is set on success only.
+ * Strict parsing of what people type. The whole text must be used up; no sign, no blanks, no empty
+ * text, no overflow. 0, -EINVAL (malformed) or -ERANGE; *out is set on success only.
  */
 #ifndef SEEP_BASE_PARSE_H
 #define SEEP_BASE_PARSE_H
@@ -14,8 +14,8 @@ int parse_u64(const char *text, uint64_t *out);
 /* "10s", "1.5s", "200ms", "3m", "1h"; a bare number is seconds. Rounded down to whole ns. */
 int parse_duration(const char *text, uint64_t *ns);
 /*
- * "512", "512K", "1.5M", "2G", "1T": powers of 1024; the letter may be small; an optional "B" or "iB" after it. A
- * fraction needs a letter, and is rounded down to whole bytes.
+ * "512", "512K", "1.5M", "2G", "1T": powers of 1024; the letter may be small; an optional "B" or
+ * "iB" after it. A fraction needs a letter, and is rounded down to whole bytes.
  */
 int parse_size(const char *text, uint64_t *bytes);
 /* "5%", "0.5%", "5". May be above 100. */

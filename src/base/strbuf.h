@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A growing string. Zeroed is empty. text is NULL or NUL-terminated; nr does not count the NUL. An allocation failure is
- * sticky: later additions do nothing, and strbuf_error() tells, so that a writer may check once at its end. What was there
- * before the failure is still there. What is added must not lie in the buffer itself.
+ * A growing string. Zeroed is empty. text is NULL or NUL-terminated; nr does not count the NUL. An
+ * allocation failure is sticky: later additions do nothing, and strbuf_error() tells, so that a
+ * writer may check once at its end. What was there before the failure is still there. What is added
+ * must not lie in the buffer itself.
  */
 #ifndef SEEP_BASE_STRBUF_H
 #define SEEP_BASE_STRBUF_H

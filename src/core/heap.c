@@ -7,7 +7,10 @@
 #include "array.h"
 #include "hash.h"
 
-/* 256 and 64 KiB: what is allocated and not yet used stays below 4 bytes a block from 100,000 blocks on. */
+/*
+ * 256 and 64 KiB: what is allocated and not yet used stays below 4 bytes a block from 100,000
+ * blocks on.
+ */
 #define SEGMENT_ENTRIES 8192u
 #define SEGMENT_HEADS 16384u
 #define HEADS_PER_ENTRY 2
@@ -38,8 +41,8 @@ struct entry {
 _Static_assert(sizeof(struct entry) == 32, "entry");
 
 /*
- * A chained hash table of entries. Bucket numbers are the low bits of the hash: those of the round that is being split,
- * one more bit for the buckets that have been split already.
+ * A chained hash table of entries. Bucket numbers are the low bits of the hash: those of the round
+ * that is being split, one more bit for the buckets that have been split already.
  */
 struct table {
 	struct entry **segment; /* entry n is segment[n / SEGMENT_ENTRIES][n % SEGMENT_ENTRIES] */
@@ -73,8 +76,9 @@ static uint32_t *table_head(const struct table *table, uint64_t bucket)
 }
 
 /*
- * The birth counts, or the many entries of an address that is reused all the time while events get lost would share one
- * chain; but coarsely, so that an address freed and handed out again at once finds its bucket in the cache.
+ * The birth counts, or the many entries of an address that is reused all the time while events get
+ * lost would share one chain; but coarsely, so that an address freed and handed out again at once
+ * finds its bucket in the cache.
  */
 static uint64_t entry_hash(uint64_t addr, uint64_t birth_ns)
 {
@@ -166,7 +170,10 @@ static void table_split(struct table *table)
 static void table_widen(struct table *table)
 {
 	while (table->nr_heads < table->nr * HEADS_PER_ENTRY && table->nr_heads < MAX_HEADS) {
-		/* no memory for a better index is no error: chains get longer, and the next addition tries again */
+		/*
+		 * no memory for a better index is no error: chains get longer, and the next
+		 * addition tries again
+		 */
 		if (table->nr_heads == table->nr_head_segments * SEGMENT_HEADS &&
 		    table_add_heads(table))
 			return;

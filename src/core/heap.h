@@ -2,23 +2,25 @@
 /*
  * The live blocks of one process, from events that may come in any order, twice or not at all.
  *
- * A block is (address, birth): the address alone is reused. An allocation and the free that ends it cancel each other
- * whichever is seen first: a free without its allocation leaves a mark, which the allocation takes away when it comes.
- * A block that a resync declared gone leaves a mark too, so that its late events are not counted twice.
- * Marks are dropped by heap_expire() once every event of their time must have been read; only then has an event been
- * lost for good, and the caller is told.
+ * A block is (address, birth): the address alone is reused. An allocation and the free that ends it
+ * cancel each other whichever is seen first: a free without its allocation leaves a mark, which the
+ * allocation takes away when it comes. A block that a resync declared gone leaves a mark too, so
+ * that its late events are not counted twice. Marks are dropped by heap_expire() once every event
+ * of their time must have been read; only then has an event been lost for good, and the caller is
+ * told.
  *
  *	alloc(A, 1)  free(A, 1)  alloc(A, 2)		the usual order: A lives since 2
  *	alloc(A, 2)  free(A, 1)  alloc(A, 1)		the same three, shuffled: A lives since 2
  *
- * What is not remembered is a pair that has cancelled: if its free comes a second time it leaves a mark, and if its
- * allocation does, the block lives until the next resync. So what a resync reads from the block map must be added before
- * events that are younger than the reading.
+ * What is not remembered is a pair that has cancelled: if its free comes a second time it leaves a
+ * mark, and if its allocation does, the block lives until the next resync. So what a resync reads
+ * from the block map must be added before events that are younger than the reading.
  *
- * Memory: entries of 32 bytes in segments that never move, chained from an index of 4-byte heads, 2 heads an entry. The
- * index grows by splitting one bucket at a time (linear hashing), so no addition takes long and nothing is ever copied:
- * below HEAP_BLOCK_BYTES bytes a live block once there are more than 100,000 of them, also while the table grows. Freed
- * entries are used again; memory goes back in heap_clear() and heap_free() only. Marks cost the same, apart, and theirs
+ * Memory: entries of 32 bytes in segments that never move, chained from an index of 4-byte heads, 2
+ * heads an entry. The index grows by splitting one bucket at a time (linear hashing), so no
+ * addition takes long and nothing is ever copied: below HEAP_BLOCK_BYTES bytes a live block once
+ * there are more than 100,000 of them, also while the table grows. Freed entries are used again;
+ * memory goes back in heap_clear() and heap_free() only. Marks cost the same, apart, and theirs
  * goes back when heap_expire() drops the last one.
  *
  * No system call, no clock. -ENOMEM leaves the heap as it was.
@@ -54,17 +56,21 @@ enum heap_outcome {
 
 /* enum heap_outcome, or -ENOMEM. */
 int heap_add(struct heap *heap, const struct heap_block *block);
-/* The same for the end of a block; size and stack go into the mark if one is needed. -ENOMEM only where a mark is. */
+/*
+ * The same for the end of a block; size and stack go into the mark if one is needed. -ENOMEM only
+ * where a mark is.
+ */
 int heap_remove(struct heap *heap, const struct heap_block *block);
 /*
- * A resync found the block gone: HEAP_DONE (a mark is left, which swallows its late events until it expires),
- * HEAP_DUPLICATE (not live here) or -ENOMEM.
+ * A resync found the block gone: HEAP_DONE (a mark is left, which swallows its late events until it
+ * expires), HEAP_DUPLICATE (not live here) or -ENOMEM.
  */
 int heap_remove_by_resync(struct heap *heap, uint64_t addr, uint64_t birth_ns);
 
 /*
- * Drops every mark made of a birth before birth_ns. For each mark of a free whose allocation never came, lost() is
- * called: a block that we only know by its end. lost may be NULL; it must not change the heap.
+ * Drops every mark made of a birth before birth_ns. For each mark of a free whose allocation never
+ * came, lost() is called: a block that we only know by its end. lost may be NULL; it must not
+ * change the heap.
  */
 void heap_expire(struct heap *heap, uint64_t birth_ns,
 		 void (*lost)(const struct heap_block *block, void *arg), void *arg);
@@ -76,16 +82,18 @@ size_t heap_memory_bytes(const struct heap *heap); /* all that is allocated for 
 bool heap_has(const struct heap *heap, uint64_t addr, uint64_t birth_ns);
 
 /*
- * Calls visit() for every live block, in no order; stops and returns its value when that is not 0. visit() may remove
- * blocks, the visited one too, with heap_remove() and heap_remove_by_resync(); it must not add any.
+ * Calls visit() for every live block, in no order; stops and returns its value when that is not 0.
+ * visit() may remove blocks, the visited one too, with heap_remove() and heap_remove_by_resync();
+ * it must not add any.
  */
 int heap_walk(const struct heap *heap, int (*visit)(const struct heap_block *block, void *arg),
 	      void *arg);
 
 /*
- * Resync against the kernel's block map: begin, then heap_mark_seen() for every block read from it, then walk those that
- * were born before before_ns and not seen. heap_mark_seen() returns false when the block is not live here. A block added
- * since the begin is not seen either until it is marked. heap_walk_unseen() is like heap_walk().
+ * Resync against the kernel's block map: begin, then heap_mark_seen() for every block read from it,
+ * then walk those that were born before before_ns and not seen. heap_mark_seen() returns false when
+ * the block is not live here. A block added since the begin is not seen either until it is marked.
+ * heap_walk_unseen() is like heap_walk().
  */
 void heap_resync_begin(struct heap *heap);
 bool heap_mark_seen(struct heap *heap, uint64_t addr, uint64_t birth_ns);

@@ -131,7 +131,9 @@ double stats_t95(unsigned int degrees)
 
 	if (degrees < ARRAY_SIZE(quantile))
 		return quantile[degrees];
-	/* Cornish and Fisher's expansion around the normal quantile: right to 4 digits from here on */
+	/*
+	 * Cornish and Fisher's expansion around the normal quantile: right to 4 digits from here on
+	 */
 	return z + (pow(z, 3) + z) / (4 * n) +
 	       (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * n * n) +
 	       (3 * pow(z, 7) + 19 * pow(z, 5) + 17 * pow(z, 3) - 15 * z) / (384 * n * n * n);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Time series of a level (bytes live at a site) in bounded memory, its slope and whether it flattens.
+ * Time series of a level (bytes live at a site) in bounded memory, its slope and whether it
+ * flattens.
  *
- * The series keeps at most SERIES_POINTS points at equal strides of ticks; when full, every second one is dropped and the
- * stride doubles: the whole window stays covered, its last part up to one stride. Series that are fed the same ticks keep
- * the same points, so their levels may be added up.
+ * The series keeps at most SERIES_POINTS points at equal strides of ticks; when full, every second
+ * one is dropped and the stride doubles: the whole window stays covered, its last part up to one
+ * stride. Series that are fed the same ticks keep the same points, so their levels may be added up.
  *
- * Slope: the window is cut into k = min(nr points - 1, 12) segments of equally many points (to within one); the level of a
- * segment is the mean of its points, at the mean of their times; the k - 1 differences over time are treated as
- * independent. Their mean is the growth; the interval is Student's t at 95 % with k - 2 degrees of freedom. A steady level
- * that fluctuates has differences of both signs, so its interval contains zero; a step at one moment does too, because
- * one difference against k - 2 zeros has a wide interval. The bounds of a perfectly steady level are both exactly zero: what
- * grows has ci[0] > 0.
+ * Slope: the window is cut into k = min(nr points - 1, 12) segments of equally many points (to
+ * within one); the level of a segment is the mean of its points, at the mean of their times; the
+ * differences over time, k - 1 of them, are treated as independent. Their mean is the growth; the
+ * interval is Student's t at 95 % with k - 2 degrees of freedom. A steady level that fluctuates has
+ * differences of both signs, so its interval contains zero; a step at one moment does too, because
+ * one difference against k - 2 zeros has a wide interval. The bounds of a perfectly steady level
+ * are both exactly zero: what grows has ci[0] > 0.
  */
 #ifndef SEEP_CORE_STATS_H
 #define SEEP_CORE_STATS_H

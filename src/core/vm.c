@@ -8,7 +8,10 @@
 #include "array.h"
 #include "hash.h"
 
-/* A treap: a search tree by address, and a heap by a random priority that only depends on the node's number. */
+/*
+ * A treap: a search tree by address, and a heap by a random priority that only depends on the
+ * node's number.
+ */
 struct node {
 	struct vm_range range;
 	uint32_t left, right; /* node numbers, 0: none; a free node's left is the next free one */
@@ -217,7 +220,10 @@ static void vm_cut(struct vm *vm, uint64_t addr)
 	vm->root = tree_merge(vm, tree_merge(vm, half[0], node_new(vm, &tail)), half[1]);
 }
 
-/* Takes what lies in [start, end) out of the map, as a tree. Room for two nodes must have been reserved. */
+/*
+ * Takes what lies in [start, end) out of the map, as a tree. Room for two nodes must have been
+ * reserved.
+ */
 static uint32_t vm_take(struct vm *vm, uint64_t start, uint64_t end)
 {
 	uint32_t low[2], high[2];

@@ -49,7 +49,7 @@ static const uint8_t emulated_code[] = {0x01, 0x00, 0x00, 0x14, 0xc0, 0x03, 0x5f
 /* mov w0, w0; ret */
 static const uint8_t stepped_code[] = {0xe0, 0x03, 0x00, 0x2a, 0xc0, 0x03, 0x5f, 0xd6};
 #else
-#error "no code to calibrate with on this machine"
+_Static_assert(0, "no code to calibrate with on this machine");
 #endif
 
 struct calibrator {

@@ -10,6 +10,7 @@
 
 #include "debugfile.h"
 #include "debuginfo.h"
+#include "debugsections.h"
 #include "demangle.h"
 #include "fd.h"
 #include "symtab.h"
@@ -98,7 +99,7 @@ static int set_common(struct module *module, const char *path)
 
 	if (error)
 		return error == -ENODATA ? 0 : error;
-	module->common_dwarf = dwarf_begin_elf(module->common.elf->handle, DWARF_C_READ, NULL);
+	module->common_dwarf = debugsections_open(module->common.elf);
 	if (!module->common_dwarf)
 		return -ENOENT;
 	dwarf_setalt(module->dwarf, module->common_dwarf);
@@ -117,7 +118,7 @@ static int load_dwarf(struct module *module, struct elf_file *elf, const char *p
 
 	if (!is_linked(elf))
 		return -ENOENT;
-	module->dwarf = dwarf_begin_elf(elf->handle, DWARF_C_READ, NULL);
+	module->dwarf = debugsections_open(elf);
 	if (!module->dwarf)
 		return -ENOENT;
 	error = set_common(module, path);

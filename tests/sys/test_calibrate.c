@@ -107,6 +107,7 @@ static void test_measures(void **state)
 	assert_in_range(costs.emulated_entry_ns, 50, 1000000);
 	assert_true(costs.stepped_entry_ns > costs.emulated_entry_ns);
 	assert_true(costs.emulated_return_ns > costs.emulated_entry_ns);
+	assert_true(costs.stepped_return_ns > costs.stepped_entry_ns);
 	assert_true(costs.stepped_return_ns > costs.emulated_return_ns);
 	assert_no_child_is_left();
 }

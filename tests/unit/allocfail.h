@@ -2,9 +2,9 @@
 /*
  * Allocations that fail on demand, and what is allocated.
  *
- * Link with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc. With --wrap=free as well the bytes are accounted: then
- * allocfail_bytes() and allocfail_peak() mean something. Only calls in the linked objects are seen; what a shared
- * library allocates for itself (strdup(), open_memstream()) is not.
+ * Link with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc. With --wrap=free as well the bytes are
+ * accounted: then allocfail_bytes() and allocfail_peak() mean something. Only calls in the linked
+ * objects are seen; what a shared library allocates for itself (strdup(), open_memstream()) is not.
  *
  *	for (long nth = 1;; nth++) {
  *		allocfail_set(nth);
@@ -23,7 +23,9 @@
 
 /* The n-th allocation from now fails, once; 0: none. The count starts again. */
 void allocfail_set(long nth);
-/* Allocations since allocfail_set(), the failed one too. A realloc() counts, also one that shrinks. */
+/*
+ * Allocations since allocfail_set(), the failed one too. A realloc() counts, also one that shrinks.
+ */
 long allocfail_count(void);
 /* Whether the failure of the last allocfail_set() has come about. */
 bool allocfail_hit(void);

@@ -29,14 +29,26 @@ static void update(const char *path, const char *text, size_t nr)
 	assert_int_equal(fclose(file), 0);
 }
 
-/* The line in which the first difference is. */
-static int line_of_difference(const char *a, const char *b)
+static int short_line(const char *text)
 {
+	size_t nr = strcspn(text, "\n");
+
+	return nr < 200 ? (int)nr : 200;
+}
+
+/* From a little before the first difference, so that it can be seen in a line of JSON too; short, for cmocka's buffer. */
+static void show_difference(const char *path, const char *text, const char *expected)
+{
+	size_t same = 0, shown;
 	int line = 1;
 
-	for (; *a && *a == *b; a++, b++)
-		line += *a == '\n';
-	return line;
+	for (; text[same] && text[same] == expected[same]; same++)
+		line += text[same] == '\n';
+	for (shown = same; shown && text[shown - 1] != '\n' && same - shown < 60; shown--)
+		;
+	print_message("# %s:%d\n", path, line);
+	print_message("# expected: %.*s\n", short_line(expected + shown), expected + shown);
+	print_message("# got:      %.*s\n", short_line(text + shown), text + shown);
 }
 
 void golden_check(const char *name, const char *text, size_t nr)
@@ -53,8 +65,7 @@ void golden_check(const char *name, const char *text, size_t nr)
 		fail_msg("'%s' cannot be read: run with UPDATE_GOLDEN=1 to make it", path);
 	is_same = nr == nr_expected && memcmp(text, expected, nr) == 0;
 	if (!is_same)
-		print_message("# '%s' differs from line %d on; what came out:\n%s", path,
-			      line_of_difference(text, expected), text);
+		show_difference(path, text, expected);
 	free(expected);
 	assert_true(is_same);
 }

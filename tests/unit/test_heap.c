@@ -501,7 +501,10 @@ static void test_against_model(void **state)
 	heap_free(model.heap);
 }
 
-/* Buckets are split while their entries come and go, and numbers of freed entries land in other chains. */
+/*
+ * Buckets are split while their entries come and go, and numbers of freed entries land in other
+ * chains.
+ */
 static void test_churn_while_it_grows(void **state)
 {
 	struct heap *heap = new_heap();

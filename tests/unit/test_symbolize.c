@@ -268,17 +268,54 @@ static void test_live_then_killed_and_deleted(void **state)
 /* Nothing was looked up while it lived. */
 static void test_first_lookup_after_the_end(void **state)
 {
-	struct symbolizer *sym = new_symbolizer();
+	struct symbolizer *sym;
 	struct target target;
 
 	(void)state;
 	compile("late", "-g");
-	target = start("late");
-	/* a refresh after deletion does not make another module of it */
+	sym = symbolizer_of("late", &target);
 	assert_int_equal(unlink(path_of("late")), 0);
+	assert_outer(sym, &target, path_of("late"));
+	symbolizer_free(sym);
+}
+
+/* It takes CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */
+static bool may_follow_map_files(void)
+{
+	struct proc_maps maps;
+	const struct proc_mapping *own;
+	char path[4096];
+	bool may;
+
+	proc_maps_init(&maps);
+	assert_int_equal(proc_maps_read(&maps, getpid()), 0);
+	own = proc_maps_find(&maps, (uintptr_t)may_follow_map_files);
+	assert_non_null(own);
+	assert_int_equal(proc_mapping_path(getpid(), own, path, sizeof(path)), 0);
+	may = strstr(path, "/map_files/");
+	proc_maps_release(&maps);
+	return may;
+}
+
+static void test_deleted_before_it_was_added(void **state)
+{
+	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
+	struct symbolizer *sym = new_symbolizer();
+	struct target target;
+
+	(void)state;
+	compile("deleted", "-g");
+	target = start("deleted");
+	assert_int_equal(unlink(path_of("deleted")), 0);
 	assert_int_equal(add(sym, KEY, target.tgid), 0);
 	stop(&target);
-	assert_outer(sym, &target, path_of("late"));
+	if (may_follow_map_files()) {
+		assert_outer(sym, &target, path_of("deleted"));
+	} else {
+		assert_int_equal(symbolizer_lookup(sym, KEY, target.outer, frame), 1);
+		assert_string_equal(frame[0].module, path_of("deleted"));
+		assert_string_equal(frame[0].function, "");
+	}
 	symbolizer_free(sym);
 }
 
@@ -847,6 +884,7 @@ int main(void)
 		cmocka_unit_test(test_demangle_bomb),
 		cmocka_unit_test(test_live_then_killed_and_deleted),
 		cmocka_unit_test(test_first_lookup_after_the_end),
+		cmocka_unit_test(test_deleted_before_it_was_added),
 		cmocka_unit_test(test_position_independent),
 		cmocka_unit_test(test_other_forms_of_dwarf),
 		cmocka_unit_test(test_symbols_only),

@@ -173,7 +173,9 @@ static void test_remap(void **state)
 		{43, 3, 60, 3, 0, "10-20:1 20-30:2 40-43:3 46-50:3 60-63:3"},
 		{47, 3, 60, 3, 0, "10-20:1 20-30:2 40-47:3 60-63:3"},
 		{43, 3, 60, 7, 0, "10-20:1 20-30:2 40-43:3 46-50:3 60-67:3"},
-		/* several at once, with a gap, the last one grows; the last byte unknown: no growth */
+		/*
+		 * several at once, with a gap, the last one grows; the last byte unknown: no growth
+		 */
 		{15, 30, 60, 30, 0, "10-15:1 45-50:3 60-65:1 65-75:2 85-90:3"},
 		{15, 30, 60, 32, 0, "10-15:1 45-50:3 60-65:1 65-75:2 85-92:3"},
 		{15, 20, 60, 25, 0, "10-15:1 40-50:3 60-65:1 65-75:2"},
