@@ -124,6 +124,9 @@ static int attach_all(struct session *s)
 		log_error("cannot attach to the kernel's events: %s", strerror(-err));
 		return err;
 	}
+	err = kernel_drop_capabilities(s->options->mode == RUN_LEAKS);
+	if (err)
+		log_warn("cannot drop capabilities: %s, going on with all of them", strerror(-err));
 	return session_attach_targets(s);
 }
 
@@ -142,19 +145,65 @@ static int open_capture(struct session *s)
 	return err;
 }
 
+/* "41 probes in libjemalloc.so.2 (jemalloc), libc.so.6 (glibc)" */
+static void describe_probes(const struct session *s, uint32_t slot, struct strbuf *out)
+{
+	const struct discover_object *object;
+	const char *base;
+	size_t nr = 0, i;
+
+	for (i = 0; i < s->nr_attached; i++) {
+		if (s->attached[i].slot == slot)
+			nr += s->attached[i].object->nr_sites;
+	}
+	strbuf_printf(out, "%zu probes", nr);
+	for (nr = 0, i = 0; i < s->nr_attached; i++) {
+		object = s->attached[i].object;
+		if (s->attached[i].slot != slot)
+			continue;
+		base = strrchr(object->path, '/');
+		strbuf_printf(out, "%s%s (%s)", nr++ ? ", " : " in ",
+			      base ? base + 1 : object->path, object->family);
+	}
+}
+
 static void say_ready(const struct session *s)
 {
+	const struct session_target *t;
+	struct strbuf what = {0};
 	size_t i;
 
 	for (i = 0; i < s->nr_targets; i++) {
-		if (!s->target[i].gone)
-			log_info("attached to %d (%s): %zu probes, window %s",
-				 (int)s->target[i].tgid,
-				 s->cli->argv ? s->cli->argv[0] : s->target[i].info.comm,
-				 s->nr_probes, s->cli->duration_ns ? "as given" : "until Ctrl-C");
+		t = &s->target[i];
+		if (t->gone)
+			continue;
+		strbuf_clear(&what);
+		if (s->options->mode == RUN_FAULTS)
+			strbuf_puts(&what, "page faults");
+		else
+			describe_probes(s, t->slot, &what);
+		log_info("attached to %d (%s): %s", (int)t->tgid,
+			 s->cli->argv ? s->cli->argv[0] : t->info.comm, what.text ? what.text : "");
 	}
+	strbuf_release(&what);
 	if (s->cli->ready_fd >= 0)
 		(void)fd_write_all(s->cli->ready_fd, "\n", 1);
+}
+
+/* A target that is gone by now was lost before anything could be seen of it. */
+static void check_targets(struct session *s)
+{
+	struct proc_info info;
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		if (s->target[i].gone || (!proc_read_info(s->target[i].tgid, &info) &&
+					  info.state != 'Z' && info.state != 'X'))
+			continue;
+		log_warn("process %d (%s) exited while probes were being attached",
+			 (int)s->target[i].tgid, s->target[i].info.comm);
+		s->target_lost = s->target[i].gone = true;
+	}
 }
 
 /* From here on everything counts. */
@@ -163,6 +212,7 @@ static int arm(struct session *s)
 	size_t i;
 	int err;
 
+	check_targets(s);
 	s->start_ns = session_now_ns();
 	s->next_report_ns = s->start_ns + s->cli->interval_ns;
 	err = session_feed_run(s);
@@ -263,8 +313,7 @@ static int refresh_stale(struct session *s)
 
 static int tick(struct session *s)
 {
-	static const uint64_t never = UINT64_MAX;
-	uint64_t now_ns, due_ns = s->cli->interval_ns ? s->next_report_ns : never;
+	uint64_t now_ns, due_ns = s->cli->interval_ns ? s->next_report_ns : UINT64_MAX;
 	int err = refresh_stale(s);
 	long nr;
 
@@ -308,9 +357,8 @@ static void on_signal(struct session *s)
 
 static int on_event(struct session *s, uint64_t source)
 {
-	uint64_t expirations;
 	struct session_target *t;
-	static unsigned int ticks;
+	uint64_t expirations;
 	long nr;
 
 	switch ((enum source)(uint32_t)source) {
@@ -320,7 +368,7 @@ static int on_event(struct session *s, uint64_t source)
 	case SOURCE_TIMER:
 		if (read(s->timer, &expirations, sizeof(expirations)) < 0)
 			return 0;
-		if (++ticks % PROGRESS_TICKS == 0)
+		if (++s->ticks % PROGRESS_TICKS == 0)
 			show_progress(s);
 		return tick(s);
 	case SOURCE_SIGNAL:
@@ -375,6 +423,30 @@ static int name_all(struct session *s)
 	return err;
 }
 
+/* An exit whose event was lost, or which happened while programs were disarmed. */
+static int feed_missing_exits(struct session *s)
+{
+	struct event_proc event = {.head = {.kind = EVENT_EXIT}};
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < s->nr_targets && !err; i++) {
+		if (!s->target[i].gone || s->target[i].exit_seen)
+			continue;
+		event.head.proc = s->target[i].proc;
+		event.head.time_ns = session_now_ns();
+		event.tgid = (uint32_t)s->target[i].tgid;
+		err = session_feed(s, &event, sizeof(event));
+	}
+	return err;
+}
+
+static void say_command_runs_on(const struct session *s)
+{
+	if (s->cli->argv && !s->target[0].gone && !s->interrupted)
+		log_info("'%s' runs on as process %d", s->cli->argv[0], (int)s->target[0].tgid);
+}
+
 static int finish(struct session *s)
 {
 	uint64_t end_ns = session_now_ns();
@@ -384,6 +456,8 @@ static int finish(struct session *s)
 	loader_arm(s->loader, false);
 	s->armed = false;
 	err = drain_all(s);
+	if (!err)
+		err = feed_missing_exits(s);
 	if (!err)
 		err = session_resync(s);
 	if (!err)
@@ -460,6 +534,8 @@ static int run(struct session *s)
 		err = finish(s);
 	if (!err && !s->options->quiet)
 		err = emit(s);
+	if (!err)
+		say_command_runs_on(s);
 	return err;
 }
 

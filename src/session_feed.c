@@ -263,12 +263,48 @@ static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
 	return session_feed(s, &record, sizeof(record.stack) + 8 * (size_t)value.nr);
 }
 
+struct forget {
+	struct session *s;
+	uint32_t proc;
+};
+
+static int forget_block(const struct heap_block *block, void *arg)
+{
+	struct forget *c = arg;
+	struct block_key key = {.addr = block->addr, .proc = c->proc};
+
+	loader_forget_block(c->s->loader, &key);
+	return 0;
+}
+
+/* The blocks of an address space that is no more take up room in the kernel's map. */
+static void forget_blocks(struct session *s, uint32_t proc)
+{
+	struct forget c = {.s = s, .proc = proc};
+	struct heap *heap = profile_heap(s->profile, proc);
+
+	if (heap && s->armed)
+		(void)heap_walk(heap, forget_block, &c);
+}
+
+static void on_exit_event(struct session *s, uint32_t proc)
+{
+	struct session_target *t = session_target_of(s, proc);
+
+	if (!t)
+		return;
+	t->gone = t->exit_seen = true;
+	if (s->nr_targets > 1)
+		forget_blocks(s, proc);
+}
+
 static void on_exec(struct session *s, const struct event_proc *e)
 {
 	struct session_target *t = session_target_of(s, e->head.proc);
 
 	if (!t)
 		return;
+	forget_blocks(s, t->proc);
 	t->proc = e->head.proc;
 	t->stale = true;
 	t->refreshed_ns = 0;
@@ -299,9 +335,7 @@ static int note_record(struct session *s, const struct event_head *head, const v
 		on_exec(s, record);
 		return 0;
 	case EVENT_EXIT:
-		t = session_target_of(s, head->proc);
-		if (t)
-			t->gone = true;
+		on_exit_event(s, head->proc);
 		return 0;
 	}
 	return 0;

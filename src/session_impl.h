@@ -25,7 +25,7 @@ struct session_target {
 	struct proc_info info;
 	struct proc_maps maps;
 	uint64_t maps_hash;
-	bool gone;
+	bool gone, exit_seen;
 	bool stale; /* what it maps has changed, or may have */
 	uint64_t refreshed_ns;
 };
@@ -68,7 +68,7 @@ struct session {
 	bool report_due;
 	uint64_t lost_seen; /* loader_lost_events() at the last resync */
 	uint64_t next_resync_ns;
-	uint64_t new_stack; /* a stack was seen whose code no known mapping holds */
+	unsigned int ticks;
 	int feed_error;
 };
 

@@ -205,6 +205,32 @@ static int probe_number(struct session *s, const struct discover_object *object,
 	return 0;
 }
 
+/* Functions that programs call all the time. */
+static bool is_hot(const struct allocator_function *function)
+{
+	static const char *const hot[] = {"malloc", "calloc", "realloc", "free",
+					  "_Znwm",  "_ZdlPv", "_ZdlPvm"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(hot); i++) {
+		if (!strcmp(function->symbol, hot[i]))
+			return true;
+	}
+	return false;
+}
+
+static void say_probe(const struct discover_object *object, const struct discover_site *site)
+{
+	const struct placement *p = &site->placement;
+
+	log_verbose("probe %s+%u in '%s' (%s): %s, %s%s", site->function->symbol, p->offset,
+		    object->path, object->family, p->instruction,
+		    p->emulated ? "emulated" : "single-stepped: ", p->emulated ? "" : p->why);
+	if (!p->emulated && is_hot(site->function))
+		log_warn("each call of '%s' in '%s' will be single-stepped, which is slow: %s",
+			 site->function->symbol, object->path, p->why);
+}
+
 static int attach_object(struct session *s, const struct session_target *t,
 			 const struct discover_found *found)
 {
@@ -223,11 +249,7 @@ static int attach_object(struct session *s, const struct session_target *t,
 					  number);
 		if (err)
 			return err;
-		log_verbose("probe %s+%u in '%s' (%s): %s, %s%s", site->function->symbol,
-			    site->placement.offset, found->object->path, found->object->family,
-			    site->placement.instruction,
-			    site->placement.emulated ? "emulated" : "single-stepped: ",
-			    site->placement.emulated ? "" : site->placement.why);
+		say_probe(found->object, site);
 	}
 	s->attached[s->nr_attached++] =
 		(struct session_attached){.slot = t->slot, .object = found->object};
@@ -289,6 +311,8 @@ int session_refresh_target(struct session *s, struct session_target *t)
 	if (hash == t->maps_hash)
 		return 0;
 	err = look_at(s, t, !t->maps_hash && !s->armed);
+	if (!err && s->armed && !t->maps_hash) /* after an exec */
+		err = session_feed_target(s, t);
 	t->maps_hash = hash;
 	if (!err && s->armed && s->options->mode == RUN_FAULTS)
 		err = session_feed_mappings(s, t);
@@ -338,23 +362,25 @@ int session_attach_targets(struct session *s)
 {
 	struct session_target *t;
 	struct proc_info info;
-	size_t i, attached = 0;
+	size_t i;
 	int err;
 
 	for (i = 0; i < s->nr_targets; i++) {
 		t = &s->target[i];
 		err = attach_target(s, t);
-		if (!err) {
-			attached++;
+		if (!err)
 			continue;
-		}
 		if (proc_read_info(t->tgid, &info) || info.state == 'Z') {
 			log_warn("process %d (%s) exited while probes were being attached",
 				 (int)t->tgid, t->info.comm);
 			s->target_lost = t->gone = true;
 			continue;
 		}
-		if (err != -ENOENT)
+		if (err == -EACCES)
+			log_error("cannot attach to %d (%s): this kernel lets only CAP_SYS_ADMIN "
+				  "set uprobes; run as root",
+				  (int)t->tgid, t->info.comm);
+		else if (err != -ENOENT)
 			log_error("cannot attach to %d (%s): %s", (int)t->tgid, t->info.comm,
 				  strerror(-err));
 		return err;

@@ -85,19 +85,20 @@ void kernel_probe(struct kernel_features *f)
 	btf__free(btf);
 }
 
+static const struct {
+	unsigned int nr;
+	const char *name;
+	bool admin_will_do; /* CAP_SYS_ADMIN stands for it */
+} needed[] = {
+	{CAP_BPF, "CAP_BPF", true},
+	{CAP_PERFMON, "CAP_PERFMON", true},
+	{CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false},
+	{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false},
+	{CAP_CHECKPOINT_RESTORE_NR, "CAP_CHECKPOINT_RESTORE", true},
+};
+
 bool kernel_capabilities(char *missing, size_t size)
 {
-	static const struct {
-		unsigned int nr;
-		const char *name;
-		bool admin_will_do;
-	} needed[] = {
-		{CAP_BPF, "CAP_BPF", true},
-		{CAP_PERFMON, "CAP_PERFMON", true},
-		{CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false},
-		{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false},
-		{CAP_CHECKPOINT_RESTORE_NR, "CAP_CHECKPOINT_RESTORE", true},
-	};
 	bool admin, complete = true;
 	size_t used = 0, i;
 
@@ -115,6 +116,24 @@ bool kernel_capabilities(char *missing, size_t size)
 		complete = false;
 	}
 	return complete;
+}
+
+int kernel_drop_capabilities(bool uprobes)
+{
+	bool keeps_admin;
+	size_t i;
+
+	capng_get_caps_process();
+	keeps_admin = uprobes && capng_have_capability(CAPNG_PERMITTED, CAP_SYS_ADMIN);
+	/* Where one of ours is missing, CAP_SYS_ADMIN is what stands for it. */
+	for (i = 0; i < ARRAY_SIZE(needed); i++)
+		keeps_admin |= !capng_have_capability(CAPNG_PERMITTED, needed[i].nr);
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (i = 0; i < ARRAY_SIZE(needed); i++)
+		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, needed[i].nr);
+	if (keeps_admin)
+		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_ADMIN);
+	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
 }
 
 static void raise_limit(int resource, rlim_t want)

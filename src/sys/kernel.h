@@ -31,6 +31,13 @@ void kernel_probe(struct kernel_features *out);
  */
 bool kernel_capabilities(char *missing, size_t size);
 
+/*
+ * Gives up every capability that following processes does not take: before files of a target are read, which are
+ * untrusted. What runs after an exec is not affected. uprobes: keeps CAP_SYS_ADMIN, without which
+ * newer kernels (6.16 and stable ones, ba677dbe77af) refuse uprobes by perf event. 0 or a negative errno.
+ */
+int kernel_drop_capabilities(bool uprobes);
+
 /* Raises the limits on descriptors and on locked memory (before 5.11 maps count as such). */
 void kernel_raise_limits(void);
 
