@@ -8,15 +8,22 @@
 #include "array.h"
 #include "ranges.h"
 
-#define MAX_SCOPE_DEPTH 64    /* of namespaces */
+#define MAX_LEVELS 256	      /* of entries in entries */
 #define MAX_CHAIN 256	      /* of inlined functions at one address */
-#define INDEX_BUDGET 64000000 /* entries and ranges; Chromium has 20 million entries in all */
+#define INDEX_BUDGET 64000000 /* entries and ranges; about 5 s of work */
 #define LOOKUP_BUDGET (1 << 22)
+
+/* Functions stand in their unit or its namespaces; lambdas, say, in other functions, but it takes long to look there. */
+enum index_depth {
+	INDEX_NONE = 0,
+	INDEX_OUTER = 1,
+	INDEX_ALL = 2,
+};
 
 struct unit {
 	Dwarf_Off die_offset;
 	struct ranges functions; /* to the offset of the entry */
-	bool is_indexed;
+	enum index_depth depth;	 /* of functions */
 };
 
 struct debuginfo {
@@ -25,15 +32,16 @@ struct debuginfo {
 	struct unit *unit;
 	size_t nr_units, cap_units;
 	struct ranges units;
-	/* what is left to look at: many entries that share one long list would take for ever */
-	uint64_t budget;
+	/* how much more may be looked at: many entries that share one long list would take for ever */
+	uint64_t index_budget;	/* for all units together */
+	uint64_t lookup_budget; /* for one address */
 };
 
-static bool spend(struct debuginfo *info)
+static bool spend(uint64_t *budget)
 {
-	if (!info->budget)
+	if (!*budget)
 		return false;
-	info->budget--;
+	(*budget)--;
 	return true;
 }
 
@@ -44,7 +52,8 @@ static int add_ranges(struct debuginfo *info, Dwarf_Die *die, struct ranges *to,
 	ptrdiff_t at = 0;
 	int error;
 
-	while ((at = dwarf_ranges(die, at, &base, &start, &end)) > 0 && spend(info)) {
+	while ((at = dwarf_ranges(die, at, &base, &start, &end)) > 0 &&
+	       spend(&info->index_budget)) {
 		if (!elf_is_executable(info->image, start))
 			continue;
 		error = ranges_add(to, start, end, value);
@@ -77,9 +86,9 @@ static int index_units(struct debuginfo *info)
 	size_t header_bytes;
 	int error;
 
-	info->budget = INDEX_BUDGET;
-	while (spend(info) && !dwarf_next_unit(info->dwarf, offset, &next, &header_bytes, NULL,
-					       NULL, NULL, NULL, NULL, NULL)) {
+	while (spend(&info->index_budget) &&
+	       !dwarf_next_unit(info->dwarf, offset, &next, &header_bytes, NULL, NULL, NULL, NULL,
+				NULL, NULL)) {
 		error = add_unit(info, offset + header_bytes);
 		if (error)
 			return error;
@@ -98,6 +107,7 @@ int debuginfo_new(Dwarf *dwarf, const struct elf_file *image, struct debuginfo *
 		return -ENOMEM;
 	info->dwarf = dwarf;
 	info->image = image;
+	info->index_budget = INDEX_BUDGET;
 	error = index_units(info);
 	if (error) {
 		debuginfo_free(info);
@@ -118,43 +128,60 @@ void debuginfo_free(struct debuginfo *info)
 	free(info);
 }
 
-/* Functions stand in their unit or in its namespaces; one inside another function is found by its symbol only. */
-static int index_functions(struct debuginfo *info, struct unit *unit, Dwarf_Die *parent, int depth)
+static bool may_hold_functions(int tag, enum index_depth depth)
+{
+	if (depth == INDEX_ALL)
+		return true;
+	return tag == DW_TAG_namespace || tag == DW_TAG_module;
+}
+
+static int index_functions(struct debuginfo *info, struct unit *unit, Dwarf_Die *parent, int level)
 {
 	Dwarf_Die die;
-	int error = 0;
+	int error = 0, tag;
 
-	if (depth > MAX_SCOPE_DEPTH || dwarf_child(parent, &die))
+	if (level > MAX_LEVELS || dwarf_child(parent, &die))
 		return 0;
 	do {
-		switch (dwarf_tag(&die)) {
-		case DW_TAG_subprogram:
+		tag = dwarf_tag(&die);
+		if (tag == DW_TAG_subprogram)
 			error = add_ranges(info, &die, &unit->functions, dwarf_dieoffset(&die));
-			break;
-		case DW_TAG_namespace:
-		case DW_TAG_module:
-			error = index_functions(info, unit, &die, depth + 1);
-			break;
-		}
-	} while (!error && spend(info) && !dwarf_siblingof(&die, &die));
+		if (!error && may_hold_functions(tag, unit->depth))
+			error = index_functions(info, unit, &die, level + 1);
+	} while (!error && spend(&info->index_budget) && !dwarf_siblingof(&die, &die));
 	return error;
 }
 
-static int index_unit(struct debuginfo *info, struct unit *unit, Dwarf_Die *unit_die)
+static int index_unit(struct debuginfo *info, struct unit *unit, Dwarf_Die *unit_die,
+		      enum index_depth depth)
 {
 	int error;
 
-	if (unit->is_indexed)
+	if (unit->depth >= depth)
 		return 0;
-	info->budget = INDEX_BUDGET;
+	ranges_release(&unit->functions);
+	unit->depth = depth;
 	error = index_functions(info, unit, unit_die, 0);
 	if (error) {
 		ranges_release(&unit->functions);
+		unit->depth = INDEX_NONE;
 		return error;
 	}
 	ranges_sort(&unit->functions);
-	unit->is_indexed = true;
 	return 0;
+}
+
+static int find_function(struct debuginfo *info, struct unit *unit, Dwarf_Die *unit_die,
+			 Dwarf_Addr address, const struct range **out)
+{
+	int error = index_unit(info, unit, unit_die, INDEX_OUTER);
+
+	*out = error ? NULL : ranges_find(&unit->functions, address, NULL);
+	if (error || *out || unit->depth == INDEX_ALL)
+		return error;
+	error = index_unit(info, unit, unit_die, INDEX_ALL);
+	*out = error ? NULL : ranges_find(&unit->functions, address, NULL);
+	return error;
 }
 
 /* The function at an address, and from there inward what is inlined. */
@@ -168,7 +195,8 @@ static bool holds(struct debuginfo *info, Dwarf_Die *die, Dwarf_Addr address)
 	Dwarf_Addr base, start, end;
 	ptrdiff_t at = 0;
 
-	while ((at = dwarf_ranges(die, at, &base, &start, &end)) > 0 && spend(info)) {
+	while ((at = dwarf_ranges(die, at, &base, &start, &end)) > 0 &&
+	       spend(&info->lookup_budget)) {
 		if (address >= start && address < end)
 			return true;
 	}
@@ -200,7 +228,7 @@ static bool enter_scope(struct debuginfo *info, Dwarf_Die *scope, Dwarf_Addr add
 			*scope = die;
 			return true;
 		}
-	} while (spend(info) && !dwarf_siblingof(&die, &die));
+	} while (spend(&info->lookup_budget) && !dwarf_siblingof(&die, &die));
 	return false;
 }
 
@@ -208,7 +236,7 @@ static void follow_inlining(struct debuginfo *info, struct chain *chain, Dwarf_A
 {
 	Dwarf_Die scope = chain->die[0];
 
-	info->budget = LOOKUP_BUDGET;
+	info->lookup_budget = LOOKUP_BUDGET;
 	while (chain->nr < MAX_CHAIN && enter_scope(info, &scope, address)) {
 		if (dwarf_tag(&scope) == DW_TAG_inlined_subroutine)
 			chain->die[chain->nr++] = scope;
@@ -294,10 +322,9 @@ static int lookup_in_unit(struct debuginfo *info, struct unit *unit, Dwarf_Addr 
 	chain->nr = 0;
 	if (!dwarf_offdie(info->dwarf, unit->die_offset, unit_die))
 		return -ENOENT;
-	error = index_unit(info, unit, unit_die);
+	error = find_function(info, unit, unit_die, address, &range);
 	if (error)
 		return error;
-	range = ranges_find(&unit->functions, address, NULL);
 	if (range && dwarf_offdie(info->dwarf, range->value, &chain->die[0])) {
 		chain->nr = 1;
 		follow_inlining(info, chain, address);

@@ -4,7 +4,7 @@
  *
  * The compilation units are indexed by address when the file is opened, and the functions of a unit when it is first
  * asked about. Own indexes, for two reasons: .debug_aranges, which libdw 0.188 goes by, is not written by clang; and
- * dwarf_getscopes() walks a whole unit for each address, and never into namespaces.
+ * dwarf_getscopes() walks a whole unit for each address.
  */
 #ifndef SEEP_SYS_DEBUGINFO_H
 #define SEEP_SYS_DEBUGINFO_H

@@ -288,16 +288,21 @@ int elf_interpreter(struct elf_file *elf, char *path, size_t size)
 	return nr < 0 ? (int)nr : 0;
 }
 
-static int id_to_hex(const unsigned char *id, size_t nr, char *hex, size_t size)
+struct hex {
+	char *text;
+	size_t size;
+};
+
+static int id_to_hex(const unsigned char *id, size_t nr, struct hex *out)
 {
-	if (!size || nr > (size - 1) / 2)
+	if (!out->size || nr > (out->size - 1) / 2)
 		return -ENAMETOOLONG;
 	for (size_t i = 0; i < nr; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", id[i]);
+		(void)snprintf(out->text + 2 * i, 3, "%02x", id[i]);
 	return 0;
 }
 
-static int find_id_in_notes(Elf_Data *notes, char *hex, size_t size)
+static int find_id_in_notes(Elf_Data *notes, struct hex *out)
 {
 	const char *base = notes->d_buf;
 	size_t at = 0, name, desc;
@@ -307,29 +312,44 @@ static int find_id_in_notes(Elf_Data *notes, char *hex, size_t size)
 	while ((at = gelf_getnote(notes, at, &note, &name, &desc)) > 0) {
 		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof(ELF_NOTE_GNU) &&
 		    !memcmp(base + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) && note.n_descsz)
-			return id_to_hex((const unsigned char *)base + desc, note.n_descsz, hex,
-					 size);
+			return id_to_hex((const unsigned char *)base + desc, note.n_descsz, out);
 	}
 	return -ENOENT;
 }
 
+static int find_id_at(const struct elf_file *elf, uint64_t file_offset, uint64_t nr, uint64_t align,
+		      struct hex *out)
+{
+	Elf_Data *notes = NULL;
+
+	if (nr <= ELF_MAX_NOTES_BYTES)
+		notes = elf_chunk(elf, file_offset, nr, align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+	return notes ? find_id_in_notes(notes, out) : -ENOENT;
+}
+
+/* Debug files may have sections only. */
+static int find_id_in_sections(const struct elf_file *elf, struct hex *out)
+{
+	Elf_Scn *scn = NULL;
+	GElf_Shdr shdr;
+	int error = -ENOENT;
+
+	while (error == -ENOENT && (scn = elf_nextscn(elf->handle, scn))) {
+		if (gelf_getshdr(scn, &shdr) && shdr.sh_type == SHT_NOTE)
+			error = find_id_at(elf, shdr.sh_offset, shdr.sh_size, shdr.sh_addralign,
+					   out);
+	}
+	return error;
+}
+
 int elf_build_id(struct elf_file *elf, char *hex, size_t size)
 {
+	struct hex out = {.text = hex, .size = size};
 	GElf_Phdr phdr;
-	Elf_Data *notes;
 	size_t i = 0;
-	int error;
+	int error = -ENOENT;
 
-	while (next_header(elf, PT_NOTE, &i, &phdr)) {
-		if (phdr.p_filesz > ELF_MAX_NOTES_BYTES)
-			continue;
-		notes = elf_chunk(elf, phdr.p_offset, phdr.p_filesz,
-				  phdr.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-		if (!notes)
-			continue;
-		error = find_id_in_notes(notes, hex, size);
-		if (error != -ENOENT)
-			return error;
-	}
-	return -ENOENT;
+	while (error == -ENOENT && next_header(elf, PT_NOTE, &i, &phdr))
+		error = find_id_at(elf, phdr.p_offset, phdr.p_filesz, phdr.p_align, &out);
+	return error == -ENOENT ? find_id_in_sections(elf, &out) : error;
 }

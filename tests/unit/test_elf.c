@@ -312,6 +312,32 @@ static void test_build_id(void **state)
 	elf_close(elf);
 }
 
+/* Files that hold debug information in common have sections only. */
+static void test_build_id_in_a_section(void **state)
+{
+	char hex[128], expected[128];
+	ElfW(Ehdr) * header;
+	struct elf_file *elf = open_path(libc.map->l_name);
+	size_t nr;
+	char *data = read_whole(libc.map->l_name, &nr);
+
+	(void)state;
+	assert_int_equal(elf_build_id(elf, expected, sizeof(expected)), 0);
+	elf_close(elf);
+	header = (void *)data;
+	header->e_phnum = 0;
+	elf = open_path(write_copy(data, nr));
+	assert_int_equal(elf_build_id(elf, hex, sizeof(hex)), 0);
+	assert_string_equal(hex, expected);
+	elf_close(elf);
+	header->e_shnum = 0;
+	header->e_shoff = 0;
+	elf = open_path(write_copy(data, nr));
+	assert_int_equal(elf_build_id(elf, hex, sizeof(hex)), -ENOENT);
+	elf_close(elf);
+	free(data);
+}
+
 static void test_read(void **state)
 {
 	struct elf_file *elf = open_path(libc.map->l_name);
@@ -457,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_class_and_machine),
 		cmocka_unit_test(test_interpreter),
 		cmocka_unit_test(test_build_id),
+		cmocka_unit_test(test_build_id_in_a_section),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_huge_and_hollow),

@@ -77,7 +77,17 @@ static const char program_text[] =
 	"void *outside(void) __attribute__((alias(\"__inside\")));\n"
 	"int main(void)\n"
 	"{\n"
-	"	printf(\"%p %p %p\\n\", outer(), plain(), __inside());\n"
+	"#ifdef __clang__\n"
+	"#define nested outer\n"
+	"#else\n"
+	"#line 601\n"
+	"	__attribute__((noinline)) void *nested(void)\n"
+	"	{\n"
+	"		__asm__ volatile(\"nop\"); /* it must not be the same as outer() */\n"
+	"		return leaf();\n"
+	"	}\n"
+	"#endif\n"
+	"	printf(\"%p %p %p %p\\n\", outer(), plain(), __inside(), nested());\n"
 	"	fflush(stdout);\n"
 	"	return getchar() == 'x';\n"
 	"}\n";
@@ -87,7 +97,7 @@ static char directory[] = "/tmp/test_symbolize.XXXXXX";
 struct target {
 	pid_t tgid;
 	int input;
-	uint64_t outer, plain, inside; /* the byte before the return address */
+	uint64_t outer, plain, inside, nested; /* the byte before the return address */
 };
 
 static char *path_of(const char *name)
@@ -152,12 +162,13 @@ static struct target start(const char *name)
 	text[nr] = '\0';
 	close(from[0]);
 	target.input = to[1];
-	assert_int_equal(sscanf(text, "%" SCNx64 " %" SCNx64 " %" SCNx64, &target.outer,
-				&target.plain, &target.inside),
-			 3);
+	assert_int_equal(sscanf(text, "%" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &target.outer,
+				&target.plain, &target.inside, &target.nested),
+			 4);
 	target.outer--;
 	target.plain--;
 	target.inside--;
+	target.nested--;
 	return target;
 }
 
@@ -412,6 +423,25 @@ static void test_public_name_with_dwarf(void **state)
 	assert_int_equal(symbolizer_lookup(sym, KEY, target.inside, frame), 1);
 	assert_string_equal(frame[0].function, "outside");
 	assert_line(&frame[0], "/program.c", 505);
+	symbolizer_free(sym);
+}
+
+/* As lambdas are, in C++. */
+static void test_function_in_a_function(void **state)
+{
+	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
+	struct symbolizer *sym;
+	struct target target;
+
+	(void)state;
+	compile("nested", "-g");
+	sym = symbolizer_of("nested", &target);
+	assert_int_equal(symbolizer_lookup(sym, KEY, target.nested, frame), 2);
+	assert_string_equal(frame[0].function, "leaf");
+	assert_line(&frame[0], "/program.c", 103);
+	assert_string_equal(frame[1].function, "nested");
+	assert_line(&frame[1], "/program.c", 604);
+	assert_outer(sym, &target, path_of("nested"));
 	symbolizer_free(sym);
 }
 
@@ -889,6 +919,7 @@ int main(void)
 		cmocka_unit_test(test_other_forms_of_dwarf),
 		cmocka_unit_test(test_symbols_only),
 		cmocka_unit_test(test_public_name_with_dwarf),
+		cmocka_unit_test(test_function_in_a_function),
 		cmocka_unit_test(test_separate_debug_file),
 		cmocka_unit_test(test_debug_file_is_a_fifo),
 		cmocka_unit_test(test_c_library),
