@@ -205,18 +205,32 @@ static __always_inline void old_block_end(struct context *c, struct call *call, 
 	send_free(c, &key, &call->old, FREE_REALLOC, now);
 }
 
+/* Has the call at the very same place ended in a jump to this function, as realloc(NULL, n) does to malloc()? */
+static __always_inline bool is_continued(const struct pt_regs *ctx, const struct call *call,
+					 __u64 sp)
+{
+#if defined(__TARGET_ARCH_x86)
+	return call->sp == sp && call_is_under_way(sp);
+#else
+	return call->sp == sp && is_trampoline(LINK_REG(ctx));
+#endif
+}
+
+static __always_inline bool on_same_stack(const struct call *call, __u64 sp)
+{
+	return call_encloses(call, sp) || sp - call->sp < NEST_BYTES;
+}
+
 /*
- * Makes room for a call at sp: forgets calls that were left without returning. A call at the very
- * same place has ended in a jump to this function (reallocarray to realloc), and is replaced: its
- * place is returned, and kept says that it is the same realloc. NULL: this call is nested, or
- * there is no room.
+ * Makes room for a call at sp: forgets calls that were left without returning. NULL: there is no
+ * room, or this call is part of one under way.
  */
-static __always_inline struct call *call_begin(struct context *c, __u64 sp, __u64 ptr, bool *kept)
+static __always_inline struct call *call_begin(struct context *c, const struct pt_regs *ctx,
+					       __u64 sp)
 {
 	struct thread *t = c->thread;
 	__u32 nr = 0;
 
-	*kept = false;
 	if (t->nr_calls == 0) {
 		t->nr_calls = 1;
 		return &t->call[0];
@@ -229,13 +243,9 @@ static __always_inline struct call *call_begin(struct context *c, __u64 sp, __u6
 
 		if (i >= t->nr_calls)
 			break;
-		if (call->sp == sp) {
-			*kept = call->has_old && call->ptr == ptr;
-			if (!*kept)
-				old_block_restore(c, call);
-			return call;
-		}
-		if (sp - call->sp < NEST_BYTES) {
+		if (is_continued(ctx, call, sp))
+			return NULL;
+		if (on_same_stack(call, sp)) {
 			old_block_restore(c, call);
 			count_in(c->counters, STAT_STALE_CALLS, 1);
 			call->sp = 0;
@@ -271,28 +281,24 @@ static __always_inline __u64 size_of_call(const struct pt_regs *ctx, __u64 cooki
 SEC("uprobe")
 int alloc_enter(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx), sp, ptr;
+	__u64 cookie = bpf_get_attach_cookie(ctx), sp;
 	struct context c;
 	struct call *call;
-	bool kept;
 
 	if (!context_enter(&c))
 		return 0;
 	count_in(c.counters, STAT_ENTRY_HITS, 1);
 	sp = ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie));
-	ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
-	call = call_begin(&c, sp, ptr, &kept);
+	call = call_begin(&c, ctx, sp);
 	if (!call)
 		return 0;
 	call->sp = sp;
 	call->role = COOKIE_ROLE(cookie);
 	call->size = size_of_call(ctx, cookie);
-	call->ptr = ptr;
-	if (!kept) {
-		call->has_old = 0;
-		if (call->role == ROLE_REALLOC)
-			old_block_take(&c, call);
-	}
+	call->ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
+	call->has_old = 0;
+	if (call->role == ROLE_REALLOC)
+		old_block_take(&c, call);
 	call->stack = stack_of(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx));
 	return 0;
 }

@@ -21,8 +21,15 @@
 #define WINDOW_WORDS 128     /* of the stack, read at once */
 #define PAGE_BYTES 4096
 
+/* Native tests change the configuration as they go. */
+#ifdef SEEP_NATIVE_BPF
+#define SEEP_RODATA volatile
+#else
+#define SEEP_RODATA const volatile
+#endif
+
 /* Set before load, constant afterwards: the verifier drops what they rule out. */
-const volatile struct seep_config config __weak = {
+SEEP_RODATA struct seep_config config __weak = {
 	.max_frames = 64,
 	.nr_rings = 2,
 	.wakeup_bytes = 256 * 1024,
@@ -235,10 +242,14 @@ static __always_inline bool context_enter(struct context *c)
 		t->slot = nr;
 		t->generation = targets_generation;
 	} else if (t->generation != targets_generation) {
-		t->slot = current_slot();
+		nr = current_slot();
+		/* Another process has come or gone: this one's calls go on. */
+		if (nr != t->slot) {
+			t->nr_calls = 0;
+			t->vm.kind = 0;
+		}
+		t->slot = nr;
 		t->generation = targets_generation;
-		t->nr_calls = 0;
-		t->vm.kind = 0;
 	}
 	nr = t->slot;
 	if (nr == SEEP_SLOT_NONE)
@@ -293,15 +304,41 @@ static __always_inline bool call_encloses(const struct call *call, __u64 sp)
 	return call->sp > sp && call->sp - sp < NEST_BYTES;
 }
 
+/*
+ * While a call with a return probe is under way, the place of its return address holds the kernel's trampoline. Once
+ * the call was left without returning, it holds whatever the stack was used for since.
+ */
+static __always_inline bool is_trampoline(__u64 return_address)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct xol_area *area = BPF_CORE_READ(task, mm, uprobes_state.xol_area);
+
+	return area && BPF_CORE_READ(area, vaddr) == return_address;
+}
+
+static __always_inline bool call_is_under_way(__u64 call_sp)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u64 word;
+
+	return !bpf_probe_read_user(&word, sizeof(word), (void *)call_sp) && is_trampoline(word);
+#else
+	(void)call_sp; /* the return address came in a register, and is kept who knows where */
+	return true;
+#endif
+}
+
 /* Is an allocator call under way that contains stack pointer sp? */
 static __always_inline bool inside_call(const struct thread *t, __u64 sp)
 {
+	__u64 call_sp = 0;
+
 #pragma unroll
 	for (__u32 i = 0; i < MAX_CALLS; i++) {
 		if (i < t->nr_calls && call_encloses(&t->call[i], sp))
-			return true;
+			call_sp = t->call[i].sp;
 	}
-	return false;
+	return call_sp && call_is_under_way(call_sp);
 }
 
 #endif

@@ -24,6 +24,13 @@ static __always_inline __u32 stack_of_syscall(struct context *c, const struct pt
 #endif
 }
 
+static __always_inline __u64 current_break(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, mm, brk);
+}
+
 /* nr_args: the kernel refuses a program that reads more than the call has. with_stack: false for calls that only give
  * back. */
 static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32 kind,
@@ -51,6 +58,8 @@ static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32
 	}
 	t->vm.kind = kind;
 	t->vm.arg[0] = ctx->args[0];
+	if (kind == EVENT_BRK)
+		t->vm.arg[1] = current_break();
 	if (nr_args >= 2)
 		t->vm.arg[1] = ctx->args[1];
 	if (nr_args >= 4) {
@@ -174,7 +183,7 @@ int brk_enter(struct syscall_enter_args *ctx)
 	return 0;
 }
 
-/* brk() returns the break, moved or not: userspace knows the one before. */
+/* brk() returns the break, moved or not. */
 SEC("tracepoint/syscalls/sys_exit_brk")
 int brk_exit(struct syscall_exit_args *ctx)
 {
@@ -182,10 +191,11 @@ int brk_exit(struct syscall_exit_args *ctx)
 	struct vm_call *call = vm_leave(&c, EVENT_BRK, ctx->ret);
 	struct event_vm e = {};
 
-	if (!call)
+	if (!call || (__u64)ctx->ret == call->arg[1])
 		return 0;
 	e.head.kind = EVENT_BRK;
 	e.addr = ctx->ret;
+	e.old_addr = call->arg[1];
 	e.stack = call->stack;
 	vm_send(&c, &e);
 	return 0;

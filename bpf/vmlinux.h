@@ -130,13 +130,26 @@ struct syscall_exit_args {
 	__s64 ret;
 };
 
+#ifdef __bpf__
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#endif
 
 typedef struct {
 	int counter;
 } atomic_t;
 
-struct mm_struct;
+struct xol_area {
+	unsigned long vaddr;
+};
+
+struct uprobes_state {
+	struct xol_area *xol_area;
+};
+
+struct mm_struct {
+	unsigned long brk;
+	struct uprobes_state uprobes_state;
+};
 
 struct signal_struct {
 	atomic_t live;
@@ -152,6 +165,8 @@ struct task_struct {
 	char comm[16];
 };
 
+#ifdef __bpf__
 #pragma clang attribute pop
+#endif
 
 #endif

@@ -7,6 +7,7 @@
 #include "calibrate.h"
 #include "capture.h"
 #include "discover.h"
+#include "hazard.h"
 #include "kernel.h"
 #include "loader.h"
 #include "namer.h"
@@ -54,6 +55,7 @@ struct session {
 	struct capture_writer *capture;
 	struct calibrator *calibrator;
 	struct calibration cost;
+	struct hazard_kernel hazards;
 	struct spawn spawn;
 	struct session_target *target;
 	size_t nr_targets;
@@ -99,5 +101,10 @@ struct session_target *session_target_of(struct session *s, uint32_t proc);
 /* Looks again at what a target maps: code ranges, names, allocators, new probes. */
 int session_refresh_target(struct session *s, struct session_target *t);
 void session_release_targets(struct session *s);
+
+/* session_hazard.c */
+
+/* Says which target return probes would kill on this kernel; 0: none. Warns of debuggers. */
+int session_check_hazards(struct session *s);
 
 #endif

@@ -363,8 +363,10 @@ int session_attach_targets(struct session *s)
 	struct session_target *t;
 	struct proc_info info;
 	size_t i;
-	int err;
+	int err = session_check_hazards(s);
 
+	if (err)
+		return err;
 	for (i = 0; i < s->nr_targets; i++) {
 		t = &s->target[i];
 		err = attach_target(s, t);

@@ -7,6 +7,7 @@
 #include "calibrate.h"
 #include "cmd.h"
 #include "discover.h"
+#include "hazard.h"
 #include "kernel.h"
 #include "loader.h"
 #include "log.h"
@@ -55,7 +56,7 @@ static void print_costs(const struct kernel_features *features)
 					 .max_targets = 1,
 					 .max_frames = 1};
 	struct calibrator *calibrator = NULL;
-	struct calibration cost;
+	struct calibration cost = {0};
 	struct loader *loader = NULL;
 	int err = loader_new(&options, features, &loader);
 
@@ -77,6 +78,56 @@ static void print_costs(const struct kernel_features *features)
 	loader_free(loader);
 }
 
+static void print_hazard(int answer, const char *what)
+{
+	if (answer == HAZARD_SAFE)
+		printf("  safe       %s\n", what);
+	else if (answer == HAZARD_KILLS)
+		printf("  DANGEROUS  %s: such processes are refused\n", what);
+	else
+		printf("  unknown    %s: %s; such processes are refused\n", what,
+		       strerror(-answer));
+}
+
+static void print_hazards(struct hazard_kernel *kernel)
+{
+	const struct proc_guards all = {
+		.seccomp_strict = true, .seccomp_filter = true, .shadow_stack = true};
+	char why[HAZARD_WHY_BYTES];
+
+	(void)hazard_check(kernel, &all, why, sizeof(why)); /* said one by one */
+	printf("hazards\n");
+	print_hazard(kernel->seccomp_filter, "return probes and seccomp filters");
+	print_hazard(kernel->seccomp_strict, "return probes and strict seccomp");
+	print_hazard(kernel->shadow_stack, "return probes and shadow stacks");
+	printf("  avoided    nop5 in leaf functions: never chosen for a probe\n");
+}
+
+/* 0 when return probes do this process no harm. */
+static int print_guards(pid_t tgid, struct hazard_kernel *kernel)
+{
+	char why[HAZARD_WHY_BYTES], comm[64];
+	struct proc_guards guards;
+	int err = proc_read_guards(tgid, &guards);
+
+	if (err) {
+		printf("  unknown    its threads: %s\n", strerror(-err));
+		return err;
+	}
+	err = hazard_check(kernel, &guards, why, sizeof(why));
+	if (err)
+		printf("  %s  %s\n", err > 0 ? "DANGEROUS" : "unknown  ", why);
+	else
+		printf("  safe       %s, %s, %s shadow stack\n",
+		       guards.seccomp_filter ? "seccomp filter" : "no seccomp filter",
+		       guards.seccomp_strict ? "strict seccomp" : "no strict seccomp",
+		       guards.shadow_stack ? "a" : "no");
+	if (guards.tracer_tid && !proc_read_comm(guards.tracer_tid, comm, sizeof(comm)))
+		printf("  traced     by %d (%s): its debugger will see our breakpoints\n",
+		       (int)guards.tracer_tid, comm);
+	return err;
+}
+
 static void print_object(const struct discover_object *object)
 {
 	const struct discover_site *site;
@@ -94,7 +145,7 @@ static void print_object(const struct discover_object *object)
 	}
 }
 
-static int print_process(pid_t tgid)
+static int print_process(pid_t tgid, struct hazard_kernel *hazards)
 {
 	struct discover_found *found = NULL;
 	struct discover discover;
@@ -117,6 +168,7 @@ static int print_process(pid_t tgid)
 			print_object(found[i].object);
 		if (!nr)
 			printf("  no allocator in %zu executable files\n", searched);
+		err = print_guards(tgid, hazards);
 	}
 	free(found);
 	proc_maps_release(&maps);
@@ -126,18 +178,21 @@ static int print_process(pid_t tgid)
 
 int cmd_doctor(const struct cli_options *cli)
 {
+	struct hazard_kernel hazards = {0};
 	struct kernel_features features;
 	int status = EXIT_COMPLETE;
 	size_t i;
 
 	kernel_probe(&features);
 	print_features(&features);
-	if (!print_rights() || !features.btf || !features.ring_buffer)
+	if (!print_rights() || !features.btf || !features.ring_buffer) {
 		status = EXIT_FAILED;
-	else
+	} else {
 		print_costs(&features);
+		print_hazards(&hazards);
+	}
 	for (i = 0; i < cli->nr_pids; i++) {
-		if (print_process(cli->pid[i]))
+		if (print_process(cli->pid[i], &hazards))
 			status = EXIT_FAILED;
 	}
 	return status;

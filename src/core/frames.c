@@ -7,6 +7,7 @@
 
 #include "allocators.h"
 #include "array.h"
+#include "profile_impl.h"
 
 /* Functions that nothing of interest calls. */
 static const char *const roots[] = {

@@ -10,7 +10,15 @@
 #ifndef SEEP_CORE_FRAMES_H
 #define SEEP_CORE_FRAMES_H
 
-#include "profile_impl.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "image.h"
+#include "profile.h"
+
+struct stack;
 
 struct frames_view {
 	const struct stack *stack; /* NULL: unknown */

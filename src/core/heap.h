@@ -7,7 +7,8 @@
  * allocation takes away when it comes. A block that a resync declared gone leaves a mark too, so
  * that its late events are not counted twice. Marks are dropped by heap_expire() once every event
  * of their time must have been read; only then has an event been lost for good, and the caller is
- * told.
+ * told. A block that was read from the kernel's block map may be followed by its own allocation
+ * event, even after its free: heap_add_recovered() allows for that.
  *
  *	alloc(A, 1)  free(A, 1)  alloc(A, 2)		the usual order: A lives since 2
  *	alloc(A, 2)  free(A, 1)  alloc(A, 1)		the same three, shuffled: A lives since 2
@@ -39,7 +40,7 @@ struct heap;
 struct heap_block {
 	uint64_t addr;
 	uint64_t birth_ns;
-	uint64_t size_bytes; /* at most 2^56 - 1, larger ones are clamped */
+	uint64_t size_bytes; /* at most 2^55 - 1, larger ones are clamped */
 	uint32_t stack;
 };
 
@@ -52,27 +53,39 @@ enum heap_outcome {
 	HEAP_CANCELLED = 1, /* alloc: its free was here before: never live now */
 	HEAP_MARKED = 2,    /* free: its allocation is not here yet: mark left */
 	HEAP_DUPLICATE = 3, /* either: declared gone; alloc: lives already; free: marked already */
+	HEAP_REVIVED = 4,   /* recovered, restored: declared gone, and yet it lives */
 };
 
 /* enum heap_outcome, or -ENOMEM. */
 int heap_add(struct heap *heap, const struct heap_block *block);
 /*
- * The same for the end of a block; size and stack go into the mark if one is needed. -ENOMEM only
- * where a mark is.
+ * A block that was read from the kernel's block map: its allocation event was lost, or has yet to
+ * come and is then a duplicate, in whatever order with its free.
  */
-int heap_remove(struct heap *heap, const struct heap_block *block);
+int heap_add_recovered(struct heap *heap, const struct heap_block *block);
 /*
- * A resync found the block gone: HEAP_DONE (a mark is left, which swallows its late events until it
- * expires), HEAP_DUPLICATE (not live here) or -ENOMEM.
+ * A failed realloc() put its old block back into the block map. That changes nothing here, unless a
+ * resync looked while it was out and declared it gone: HEAP_REVIVED or HEAP_DUPLICATE.
  */
-int heap_remove_by_resync(struct heap *heap, uint64_t addr, uint64_t birth_ns);
+int heap_restore(struct heap *heap, const struct heap_block *block);
+/*
+ * The same for the end of a block at time_ns; size and stack go into the mark if one is needed.
+ * -ENOMEM only where a mark is.
+ */
+int heap_remove(struct heap *heap, const struct heap_block *block, uint64_t time_ns);
+/*
+ * A resync found the block gone at time_ns: HEAP_DONE (a mark is left, which swallows its late
+ * events until it expires), HEAP_DUPLICATE (not live here) or -ENOMEM.
+ */
+int heap_remove_by_resync(struct heap *heap, uint64_t addr, uint64_t birth_ns, uint64_t time_ns);
 
 /*
- * Drops every mark made of a birth before birth_ns. For each mark of a free whose allocation never
- * came, lost() is called: a block that we only know by its end. lost may be NULL; it must not
- * change the heap.
+ * Drops the marks that no event can match any more: those of frees without allocation whose birth
+ * was before before_ns, and those of blocks declared gone before then. For each of the former
+ * lost() is called: a block that we only know by its end. lost may be NULL; it must not change the
+ * heap.
  */
-void heap_expire(struct heap *heap, uint64_t birth_ns,
+void heap_expire(struct heap *heap, uint64_t before_ns,
 		 void (*lost)(const struct heap_block *block, void *arg), void *arg);
 
 size_t heap_nr_live(const struct heap *heap);

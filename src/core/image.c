@@ -7,6 +7,9 @@
 
 #include "record.h"
 
+/* What the kernel keeps free below the stack at least; nothing else is mapped there. */
+#define GROWTH_BYTES (1ull << 27)
+
 struct image *image_new(uint32_t proc)
 {
 	struct image *image = calloc(1, sizeof(*image));
@@ -51,19 +54,35 @@ void image_end(struct image *image)
 	vm_clear(image->vm);
 }
 
-int image_alloc(struct image *image, const struct heap_block *block)
+static int alloc_after_end(struct image *image, const struct heap_block *block, uint16_t flags)
+{
+	if (flags & ALLOC_RESTORED)
+		return HEAP_DUPLICATE;
+	image->allocs++;
+	image->alloc_bytes += block->size_bytes;
+	image->released++;
+	return HEAP_DONE;
+}
+
+int image_alloc(struct image *image, const struct heap_block *block, uint16_t flags)
 {
 	int outcome;
 
-	if (image->ended) {
-		image->allocs++;
-		image->alloc_bytes += block->size_bytes;
-		image->released++;
-		return HEAP_CANCELLED;
-	}
-	outcome = heap_add(image->heap, block);
+	if (image->ended)
+		return alloc_after_end(image, block, flags);
+	if (flags & ALLOC_RESTORED)
+		outcome = heap_restore(image->heap, block);
+	else if (flags & ALLOC_RECOVERED)
+		outcome = heap_add_recovered(image->heap, block);
+	else
+		outcome = heap_add(image->heap, block);
 	if (outcome < 0 || outcome == HEAP_DUPLICATE)
 		return outcome;
+	if (outcome == HEAP_REVIVED) {
+		image->frees--;
+		image->frees_by_resync--;
+		return outcome;
+	}
 	image->allocs++;
 	image->alloc_bytes += block->size_bytes;
 	if (outcome == HEAP_CANCELLED)
@@ -71,44 +90,34 @@ int image_alloc(struct image *image, const struct heap_block *block)
 	return outcome;
 }
 
-/* A block that left the block map without having been freed: lost, by the kernel's counter. */
-static int image_take_back(struct image *image, const struct heap_block *block)
+static int free_after_end(struct image *image, uint16_t flags)
 {
-	int outcome = heap_remove(image->heap, block);
-
-	if (outcome == HEAP_MARKED)
-		image->marks++;
-	if (outcome == HEAP_DONE || outcome == HEAP_MARKED) {
-		image->frees++;
-		image->taken_back++;
-	}
-	return outcome;
+	image->frees++;
+	image->released--;
+	image->taken_back += !!(flags & FREE_LOST);
+	image->missed_frees += !!(flags & FREE_REPLACED);
+	return HEAP_DONE;
 }
 
-int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags)
+int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags,
+		     uint64_t time_ns)
 {
 	int outcome;
 
-	if (image->ended) {
-		image->frees++;
-		image->released--;
-		return HEAP_DONE;
-	}
-	if (flags & FREE_LOST)
-		return image_take_back(image, block);
+	if (image->ended)
+		return free_after_end(image, flags);
 	if (flags & FREE_RESYNC)
-		outcome = heap_remove_by_resync(image->heap, block->addr, block->birth_ns);
+		outcome = heap_remove_by_resync(image->heap, block->addr, block->birth_ns, time_ns);
 	else
-		outcome = heap_remove(image->heap, block);
+		outcome = heap_remove(image->heap, block, time_ns);
 	if (outcome < 0 || outcome == HEAP_DUPLICATE)
 		return outcome;
 	image->frees++;
-	if (outcome == HEAP_MARKED)
-		image->marks++;
-	if (flags & FREE_RESYNC)
-		image->frees_by_resync++;
-	if (flags & FREE_REPLACED)
-		image->missed_frees++;
+	image->marks += outcome == HEAP_MARKED;
+	/* It left the block map without having been freed: lost, by the kernel's counter. */
+	image->taken_back += !!(flags & FREE_LOST);
+	image->frees_by_resync += !!(flags & FREE_RESYNC);
+	image->missed_frees += !!(flags & FREE_REPLACED);
 	return outcome;
 }
 
@@ -119,6 +128,11 @@ const struct name *image_name(const struct image *image, uint64_t address)
 	if (!map64_get(&image->names, address, &value))
 		return NULL;
 	return (const struct name *)(uintptr_t)value;
+}
+
+size_t name_bytes(uint32_t nr)
+{
+	return sizeof(struct name) + nr * sizeof(struct name_frame);
 }
 
 int image_set_name(struct image *image, uint64_t address, struct name *name)
@@ -133,6 +147,17 @@ int image_set_name(struct image *image, uint64_t address, struct name *name)
 	return err;
 }
 
+static bool is_heap(const struct image_mapping *m)
+{
+	return !strcmp(m->path, "[heap]");
+}
+
+static bool is_stack(const struct image_mapping *m)
+{
+	return !strncmp(m->path, "[stack", 6);
+}
+
+/* Also in the gap into which the stack (down) or the heap (up) has grown since the mappings were read. */
 static const struct image_mapping *mapping_find(const struct image *image, uint64_t address)
 {
 	size_t low = 0, high = image->nr_mappings, middle;
@@ -144,9 +169,15 @@ static const struct image_mapping *mapping_find(const struct image *image, uint6
 		else
 			high = middle;
 	}
-	if (low == image->nr_mappings || address < image->mapping[low].start)
-		return NULL;
-	return &image->mapping[low];
+	if (low < image->nr_mappings && address >= image->mapping[low].start)
+		return &image->mapping[low];
+	if (low < image->nr_mappings && is_stack(&image->mapping[low]) &&
+	    image->mapping[low].start - address < GROWTH_BYTES)
+		return &image->mapping[low];
+	if (low && is_heap(&image->mapping[low - 1]) &&
+	    address - image->mapping[low - 1].end < GROWTH_BYTES)
+		return &image->mapping[low - 1];
+	return NULL;
 }
 
 const char *image_kind_of(const struct image *image, uint64_t address)
@@ -155,12 +186,14 @@ const char *image_kind_of(const struct image *image, uint64_t address)
 
 	if (!m)
 		return "unknown";
-	if (!strcmp(m->path, "[heap]"))
+	if (is_heap(m))
 		return "heap";
-	if (!strncmp(m->path, "[stack", 6))
+	if (is_stack(m))
 		return "stack";
 	if (!strncmp(m->path, "/dev/shm/", 9) || !strncmp(m->path, "/dev/zero", 9) ||
 	    !strncmp(m->path, "/memfd:", 7) || !strncmp(m->path, "/SYSV", 5))
+		return "shmem";
+	if (!strncmp(m->path, "[anon_shmem", 11))
 		return "shmem";
 	if (m->flags & MAPPING_FILE)
 		return "file";

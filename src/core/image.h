@@ -6,7 +6,8 @@
  *	allocs + marks = frees + live + released
  * where marks are frees whose allocation has not been seen (yet), and released is what was live when
  * the image ended. Events that arrive after the end keep to it: such an allocation is released at
- * once, such a free takes back a release.
+ * once, such a free takes back a release. A duplicate that comes after the end is not recognised;
+ * released may then be negative, and an allocation that nobody saw is what makes up for it.
  */
 #ifndef SEEP_CORE_IMAGE_H
 #define SEEP_CORE_IMAGE_H
@@ -17,6 +18,7 @@
 
 #include "hash.h"
 #include "heap.h"
+#include "sites.h"
 #include "vm.h"
 
 struct name_frame {
@@ -43,6 +45,9 @@ struct image {
 	uint32_t tgid;
 	const char *comm, *exe;
 	bool ended;
+	bool exited;	     /* the process is gone */
+	struct image *older; /* of the same process */
+	struct site *sites;  /* its own, by struct site's next */
 	struct heap *heap;
 	struct vm *vm;
 	int64_t allocs, frees, released, marks;
@@ -59,13 +64,18 @@ void image_free(struct image *image);
 /* Exec or exit: everything live is released. */
 void image_end(struct image *image);
 
-/* Counts an allocation or a free into the heap and the numbers above: enum heap_outcome or -ENOMEM.
- * flags: enum alloc_flags, enum free_flags. */
-int image_alloc(struct image *image, const struct heap_block *block);
-int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags);
+/*
+ * Counts an allocation or a free into the heap and the numbers above: enum heap_outcome or -ENOMEM.
+ * flags: enum alloc_flags, enum free_flags; time_ns: of the free.
+ */
+int image_alloc(struct image *image, const struct heap_block *block, uint16_t flags);
+int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags,
+		     uint64_t time_ns);
 
 const struct name *image_name(const struct image *image, uint64_t address); /* NULL: not named */
-/* Takes over the name. 0 or -ENOMEM (then the name is the caller's still). */
+/* What a name takes. */
+size_t name_bytes(uint32_t nr);
+/* Takes over the name, frees the one before. 0 or -ENOMEM (then the name is the caller's still). */
 int image_set_name(struct image *image, uint64_t address, struct name *name);
 
 /* "heap", "anon", "file", "stack", "shmem", "special" or "unknown" for a data address. */

@@ -14,16 +14,31 @@
 #define UNKNOWN_EXPLAINS 0.5 /* unknown frees per object grown */
 #define OLD_SHARE 0.25	     /* of the live blocks are older than the usual lifetime allows */
 
-/* Epochs between the first with survivors and the window's end, and how many have survivors. */
-static double epoch_share(uint32_t epochs, unsigned int *nr)
+/*
+ * How many epochs have survivors, of those in which the site can have allocated: from the first with
+ * survivors on, and not more than it made allocations.
+ */
+static double epoch_share(const struct leak_facts *f, unsigned int *nr, unsigned int *of)
 {
-	unsigned int first;
+	*nr = (unsigned int)__builtin_popcount(f->survivor_epochs);
+	*of = 0;
+	if (!*nr)
+		return 0;
+	*of = LEAK_EPOCHS - (unsigned int)__builtin_ctz(f->survivor_epochs);
+	if (f->alloc_objects < *of)
+		*of = (unsigned int)f->alloc_objects;
+	if (*of < *nr)
+		*of = *nr;
+	return (double)*nr / *of;
+}
 
-	*nr = (unsigned int)__builtin_popcount(epochs);
+/* From the first epoch with survivors to the last. */
+static unsigned int epoch_span(uint32_t epochs)
+{
 	if (!epochs)
 		return 0;
-	first = (unsigned int)__builtin_ctz(epochs);
-	return (double)*nr / (LEAK_EPOCHS - first);
+	return LEAK_EPOCHS - (unsigned int)__builtin_clz(epochs) -
+	       (unsigned int)__builtin_ctz(epochs);
 }
 
 static bool decelerating(const struct trend *t)
@@ -52,9 +67,8 @@ static double growth_certainty(const struct trend *t)
 
 static double leak_probability(const struct leak_facts *f)
 {
-	unsigned int nr;
-	double p =
-		growth_certainty(&f->trend) * never_freed(f) * epoch_share(f->survivor_epochs, &nr);
+	unsigned int nr, of;
+	double p = growth_certainty(&f->trend) * never_freed(f) * epoch_share(f, &nr, &of);
 
 	if (decelerating(&f->trend))
 		p *= 0.2;
@@ -64,20 +78,22 @@ static double leak_probability(const struct leak_facts *f)
 static void judge_flat(const struct leak_facts *f, struct leak_verdict *out)
 {
 	double freed = f->alloc_objects ? (double)f->free_objects / (double)f->alloc_objects : 0;
-	unsigned int nr;
+	unsigned int span = epoch_span(f->survivor_epochs);
 
-	(void)epoch_share(f->survivor_epochs, &nr);
+	out->verdict = VERDICT_HELD;
 	if (freed >= CHURN_FREED) {
 		out->verdict = VERDICT_CHURN;
 		snprintf(out->evidence, sizeof(out->evidence),
 			 "%.0f%% of what it allocates is freed, no growth", 100 * freed);
-	} else if (nr <= STARTUP_SHARE * LEAK_EPOCHS && f->live_objects) {
+	} else if (!f->survivor_epochs) {
+		snprintf(out->evidence, sizeof(out->evidence),
+			 "kept until its process called exec or exited");
+	} else if (span <= STARTUP_SHARE * LEAK_EPOCHS && f->live_objects) {
 		out->verdict = VERDICT_STARTUP;
 		snprintf(out->evidence, sizeof(out->evidence),
 			 "allocated %.0f s ago within %.0f%% of the window, kept since",
-			 f->oldest_age_s, 100.0 * nr / LEAK_EPOCHS);
+			 f->oldest_age_s, 100.0 * span / LEAK_EPOCHS);
 	} else {
-		out->verdict = VERDICT_HELD;
 		snprintf(out->evidence, sizeof(out->evidence),
 			 "kept, no growth that can be told from noise");
 	}
@@ -86,8 +102,8 @@ static void judge_flat(const struct leak_facts *f, struct leak_verdict *out)
 /* Growth that is no proof of a leak: says what could explain it. False: nothing does. */
 static bool judge_explained(const struct leak_facts *f, struct leak_verdict *out)
 {
-	unsigned int nr;
-	double share = epoch_share(f->survivor_epochs, &nr);
+	unsigned int nr, of;
+	double share = epoch_share(f, &nr, &of);
 	const char *why = NULL;
 
 	out->verdict = VERDICT_GROWING;
@@ -117,7 +133,7 @@ static bool judge_explained(const struct leak_facts *f, struct leak_verdict *out
 
 void leak_judge(const struct leak_facts *f, struct leak_verdict *out)
 {
-	unsigned int nr;
+	unsigned int nr, of;
 	char freed[32];
 
 	*out = (struct leak_verdict){.verdict = VERDICT_UNKNOWN};
@@ -140,11 +156,11 @@ void leak_judge(const struct leak_facts *f, struct leak_verdict *out)
 	if (judge_explained(f, out))
 		return;
 	out->verdict = VERDICT_LEAKING;
-	(void)epoch_share(f->survivor_epochs, &nr);
+	(void)epoch_share(f, &nr, &of);
 	format_count(f->free_objects, freed, sizeof(freed));
 	snprintf(out->evidence, sizeof(out->evidence),
-		 "steady growth, survivors in %u of %u epochs, %s of its blocks ever freed", nr,
-		 LEAK_EPOCHS, f->free_objects ? freed : "none");
+		 "steady growth, survivors in %u of %u epochs, %s of its blocks ever freed", nr, of,
+		 f->free_objects ? freed : "none");
 }
 
 int leak_compare(const struct report_site *a, const struct report_site *b)

@@ -21,7 +21,10 @@ struct profile;
 struct profile *profile_new(void); /* NULL: no memory */
 void profile_free(struct profile *profile);
 
-/* One record of nr bytes. 0, -EBADMSG or -ENOMEM. */
+/*
+ * One record of nr bytes, at a multiple of 8. 0, -EBADMSG (nothing has changed) or -ENOMEM (an event
+ * has not been counted; of a tick some series miss a point; all sums hold still).
+ */
 int profile_feed(struct profile *profile, const void *record, size_t nr);
 
 /* Has RECORD_RUN been fed? Before it there is nothing to report. */

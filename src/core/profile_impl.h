@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What core/profile.c (records in) and core/summary.c (report out) share. Nobody else includes it. */
+/*
+ * What the files behind core/profile.h share: records in (profile*.c), report out (summary*.c).
+ * Nobody else includes it.
+ */
 #ifndef SEEP_CORE_PROFILE_IMPL_H
 #define SEEP_CORE_PROFILE_IMPL_H
 
@@ -7,17 +10,20 @@
 #include "profile.h"
 #include "sites.h"
 #include "strings.h"
+#include "usage.h"
 
-#define UNKNOWN_FREES_POINTS SERIES_POINTS
+/* By then every event of an earlier time has been read. */
+#define PROFILE_GRACE_NS (3ull * 1000000000)
 
 /* A process over all its images: one slot of the kernel's. */
 struct target {
 	uint32_t slot;
 	uint32_t tgid;
 	const char *comm, *exe;
-	bool exited;
+	struct image *newest; /* all older ones have ended */
 	uint64_t counter[STAT_NR];
 	uint64_t cpu_first_ns, cpu_last_ns;
+	bool cpu_known;
 	struct series unknown_frees; /* of counter[STAT_FREES_UNKNOWN] over time */
 };
 
@@ -25,13 +31,8 @@ struct stack {
 	uint32_t proc;
 	uint16_t flags;
 	uint16_t nr;
+	bool named; /* every frame has a name */
 	uint64_t frame[];
-};
-
-struct fault_site {
-	uint32_t proc, stack;
-	const char *kind; /* static */
-	uint64_t minor, major;
 };
 
 struct probe {
@@ -46,12 +47,15 @@ struct profile {
 	struct map64 images;  /* proc to struct image * */
 	struct image **image; /* in order of first sight */
 	size_t nr_images, cap_images;
+	struct image *last_image; /* that an event was of */
+	struct map64 targets;	  /* slot to struct target * */
 	struct target **target;
 	size_t nr_targets, cap_targets;
 	struct sites sites;
-	struct fault_site *fault;
-	size_t nr_faults, cap_faults;
-	struct map64 fault_index; /* hash of (proc, stack, kind) to index + 1 */
+	struct usages faults;	/* sum: minor, major */
+	struct usages mappings; /* sum: bytes ever mapped */
+	struct event_vm *vm;	/* not applied yet: they must be, in time order */
+	size_t nr_vm, cap_vm;
 	struct probe *probe;
 	size_t nr_probes, cap_probes;
 	struct record_run run;
@@ -64,12 +68,40 @@ struct profile {
 	uint64_t bytes;	  /* of stacks and names */
 };
 
-struct image *profile_image(const struct profile *profile, uint32_t proc); /* NULL: none */
-struct target *profile_target(const struct profile *profile,
-			      uint32_t proc); /* by its slot; NULL: none */
+struct image *profile_image(const struct profile *profile, uint32_t proc);	  /* NULL: none */
+struct target *profile_target(const struct profile *profile, uint32_t proc);	  /* NULL: none */
 const struct stack *profile_stack(const struct profile *profile, uint32_t stack); /* NULL: none */
+
+/*
+ * Finds or adds. NULL: no memory. A newer image ends the older ones of its process, also when its
+ * EVENT_EXEC was lost; one that is older than another has ended before it is first seen.
+ */
+struct image *profile_add_image(struct profile *profile, uint32_t proc);
+struct target *profile_add_target(struct profile *profile, uint32_t proc);
 
 /* The address to look up for frame i: a return address leads behind the call. */
 uint64_t stack_lookup_address(const struct stack *stack, uint32_t i);
+
+/* Records that record_check() has accepted, by what they tell of. 0, -EBADMSG or -ENOMEM each. */
+
+/* profile_blocks.c: processes and their blocks */
+int feed_proc(struct profile *profile, const struct event_proc *event);
+int feed_alloc(struct profile *profile, const struct event_alloc *event);
+int feed_free(struct profile *profile, const struct event_free *event);
+/* Frees born before then whose allocation has not come never see it: its event was lost. */
+void expire_marks(struct profile *profile, uint64_t before_ns);
+
+/* profile_vm.c: mappings and page faults */
+int feed_vm(struct profile *profile, const struct event_vm *event);
+int feed_fault(struct profile *profile, const struct event_fault *event);
+/* The events before then, in the order of their times. */
+int apply_vm(struct profile *profile, uint64_t before_ns);
+
+/* profile_names.c: what things are called */
+int feed_target(struct profile *profile, const struct record_target *record, size_t nr);
+int feed_mapping(struct profile *profile, const struct record_mapping *record, size_t nr);
+int feed_stack(struct profile *profile, const struct record_stack *record);
+int feed_symbol(struct profile *profile, const struct record_symbol *record, size_t nr);
+int feed_probe(struct profile *profile, const struct record_probe *record, size_t nr);
 
 #endif

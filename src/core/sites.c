@@ -20,57 +20,104 @@ void sites_release(struct sites *sites)
 	*sites = (struct sites){0};
 }
 
-struct site *sites_get(struct sites *sites, uint32_t proc, uint32_t stack)
+static struct site **recent_place(const struct sites *sites, uint64_t key)
+{
+	return (struct site **)&sites->recent[(key * HASH_ODD_1) >> 56];
+}
+
+struct site *sites_find(const struct sites *sites, uint32_t proc, uint32_t stack)
 {
 	uint64_t key = (uint64_t)proc << 32 | stack, value;
+
+	return map64_get(&sites->by_key, key, &value) ? (struct site *)(uintptr_t)value : NULL;
+}
+
+static struct site *site_new(struct sites *sites, struct site **list, uint32_t proc, uint32_t stack)
+{
 	struct site *site;
 
-	if (map64_get(&sites->by_key, key, &value))
-		return (struct site *)(uintptr_t)value;
 	if (ARRAY_GROW(&sites->item, &sites->cap, sites->nr + 1))
 		return NULL;
 	site = calloc(1, sizeof(*site));
 	if (!site)
 		return NULL;
-	site->proc = proc;
-	site->stack = stack;
-	if (map64_put(&sites->by_key, key, (uintptr_t)site)) {
+	if (map64_put(&sites->by_key, (uint64_t)proc << 32 | stack, (uintptr_t)site)) {
 		free(site);
 		return NULL;
 	}
+	site->proc = proc;
+	site->stack = stack;
+	site->next = *list;
+	*list = site;
 	sites->item[sites->nr++] = site;
+	return site;
+}
+
+struct site *sites_get(struct sites *sites, struct site **list, uint32_t proc, uint32_t stack)
+{
+	struct site **recent = recent_place(sites, (uint64_t)proc << 32 | stack);
+	struct site *site = *recent;
+
+	if (site && site->proc == proc && site->stack == stack)
+		return site;
+	site = sites_find(sites, proc, stack);
+	if (!site)
+		site = site_new(sites, list, proc, stack);
+	if (site)
+		*recent = site;
 	return site;
 }
 
 int64_t site_live_bytes(const struct site *site)
 {
-	return site->alloc_bytes - site->free_bytes - site->released_bytes;
+	return (int64_t)(site->alloc_bytes - site->free_bytes - site->released_bytes);
 }
 
 int64_t site_live_objects(const struct site *site)
 {
-	return site->alloc_objects - site->free_objects - site->released_objects;
+	return (int64_t)(site->alloc_objects - site->free_objects - site->released_objects);
 }
 
 void site_add_alloc(struct site *site, uint64_t bytes)
 {
 	site->alloc_objects++;
-	site->alloc_bytes += (int64_t)bytes;
+	site->alloc_bytes += bytes;
+}
+
+static void lifetime_add(uint32_t *lifetime, uint64_t age_ns)
+{
+	unsigned int log = age_ns ? 63 - (unsigned int)__builtin_clzll(age_ns) : 0, i;
+
+	if (lifetime[log] == UINT32_MAX) {
+		for (i = 0; i < SITE_LIFETIMES; i++)
+			lifetime[i] /= 2;
+	}
+	lifetime[log]++;
 }
 
 void site_add_free(struct site *site, uint64_t bytes, uint64_t age_ns)
 {
-	unsigned int log = age_ns ? 63 - (unsigned int)__builtin_clzll(age_ns) : 0;
-
 	site->free_objects++;
-	site->free_bytes += (int64_t)bytes;
-	site->lifetime[log]++;
+	site->free_bytes += bytes;
+	lifetime_add(site->lifetime, age_ns);
+}
+
+void site_undo_free(struct site *site, uint64_t bytes)
+{
+	site->free_objects--;
+	site->free_bytes -= bytes;
+}
+
+void site_add_released(struct site *site, int objects, uint64_t bytes)
+{
+	site->released_objects += (uint64_t)objects;
+	site->released_bytes += (uint64_t)objects * bytes;
 }
 
 void site_release(struct site *site)
 {
-	site->released_objects += site_live_objects(site);
-	site->released_bytes += site_live_bytes(site);
+	site->released_objects += (uint64_t)site_live_objects(site);
+	site->released_bytes += (uint64_t)site_live_bytes(site);
 }
 
 int sites_tick(struct sites *sites, double time_s)
@@ -95,7 +142,7 @@ int sites_tick(struct sites *sites, double time_s)
 	return err;
 }
 
-double lifetime_quantile(const uint32_t *lifetime, double share)
+double lifetime_quantile(const uint64_t *lifetime, double share)
 {
 	uint64_t total = 0, sum = 0;
 	unsigned int i;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "array.h"
+#include "profile_impl.h"
 
 /* Losses without a line of their own in the balance. fatal: the numbers are not complete. */
 static const struct {
@@ -46,40 +47,51 @@ static void add_unseen_pairs(const struct profile *p, const struct target *t,
 	b->allocs = allocs;
 }
 
-static void balance_of(const struct profile *p, const struct target *t, struct report_balance *b)
+/* Sums over the images of a process, before anything is made of them. */
+struct tally {
+	int64_t allocs, frees, released, resync, missed, taken_back;
+};
+
+static void tally_image(const struct image *image, struct tally *t, struct report_balance *b)
 {
-	int64_t allocs = 0, frees = 0, released = 0, resync = 0, missed = 0, taken = 0;
+	int64_t unseen = image->released < 0 ? -image->released : 0;
+
+	/* Of a free that nobody saw the allocation of, there was one. */
+	t->allocs += image->allocs + image->marks + unseen;
+	t->frees += image->frees;
+	t->released += image->released + unseen;
+	t->resync += image->frees_by_resync;
+	t->missed += image->missed_frees;
+	t->taken_back += image->taken_back;
+	b->live += heap_nr_live(image->heap);
+	b->live_bytes += heap_live_bytes(image->heap);
+	b->allocated_bytes += image->alloc_bytes;
+}
+
+static void balance_of(const struct profile *p, const struct target *target,
+		       struct report_balance *b)
+{
+	struct tally t = {0};
 	const struct image *image;
-	size_t i;
+	uint64_t taken_back;
 
 	*b = (struct report_balance){0};
-	for (i = 0; i < p->nr_images; i++) {
-		image = p->image[i];
-		if (SEEP_PROC_SLOT(image->proc) != t->slot)
-			continue;
-		allocs += image->allocs + image->marks;
-		frees += image->frees;
-		released += image->released;
-		resync += image->frees_by_resync;
-		missed += image->missed_frees;
-		taken += image->taken_back;
-		b->live += heap_nr_live(image->heap);
-		b->live_bytes += heap_live_bytes(image->heap);
-		b->allocated_bytes += image->alloc_bytes;
-	}
-	b->lost_allocs = t->counter[STAT_LOST_ALLOCS] > non_negative(taken)
-				 ? t->counter[STAT_LOST_ALLOCS]
-				 : non_negative(taken);
-	b->allocs = non_negative(allocs - taken) + b->lost_allocs;
-	b->frees = non_negative(frees - taken);
-	b->released = non_negative(released);
-	b->frees_by_resync = non_negative(resync);
-	b->missed_frees = non_negative(missed);
-	b->failed_allocs = t->counter[STAT_FAILED_ALLOCS];
-	b->frees_unknown = t->counter[STAT_FREES_UNKNOWN];
-	b->lost_events = t->counter[STAT_LOST_EVENTS];
+	for (image = target->newest; image; image = image->older)
+		tally_image(image, &t, b);
+	taken_back = non_negative(t.taken_back);
+	b->lost_allocs = target->counter[STAT_LOST_ALLOCS];
+	if (b->lost_allocs < taken_back)
+		b->lost_allocs = taken_back;
+	b->allocs = non_negative(t.allocs - t.taken_back) + b->lost_allocs;
+	b->frees = non_negative(t.frees - t.taken_back);
+	b->released = non_negative(t.released);
+	b->frees_by_resync = non_negative(t.resync);
+	b->missed_frees = non_negative(t.missed);
+	b->failed_allocs = target->counter[STAT_FAILED_ALLOCS];
+	b->frees_unknown = target->counter[STAT_FREES_UNKNOWN];
+	b->lost_events = target->counter[STAT_LOST_EVENTS];
 	b->resyncs = p->resyncs;
-	add_unseen_pairs(p, t, b);
+	add_unseen_pairs(p, target, b);
 }
 
 static void balance_add(struct report_balance *sum, const struct report_balance *b)
@@ -111,7 +123,7 @@ static int add_targets(const struct profile *p, struct report *out)
 		target->tgid = p->target[i]->tgid;
 		target->comm = p->target[i]->comm;
 		target->exe = p->target[i]->exe;
-		target->exited = p->target[i]->exited;
+		target->exited = p->target[i]->newest && p->target[i]->newest->exited;
 		balance_of(p, p->target[i], &target->balance);
 		balance_add(&out->balance, &target->balance);
 		out->minor_total += p->target[i]->counter[STAT_MINOR_FAULTS];
@@ -225,17 +237,19 @@ static uint32_t probe_cost(const struct profile *p, bool with_return)
 /* Of the CPU time that the targets would have used by themselves. */
 static double measured_overhead(const struct profile *p)
 {
-	uint64_t cpu = 0, ours, enter = probe_cost(p, true), leave = probe_cost(p, false);
+	uint64_t cpu = 0, enter = probe_cost(p, true), leave = probe_cost(p, false);
+	double ours;
 	size_t i;
 
 	for (i = 0; i < p->nr_targets; i++)
 		cpu += p->target[i]->cpu_last_ns - p->target[i]->cpu_first_ns;
-	ours = counter_sum(p, STAT_ENTRY_HITS) * enter + counter_sum(p, STAT_FREE_HITS) * leave;
 	if (!cpu || !enter || !leave)
 		return -1;
-	if (ours >= cpu)
-		return 100.0 * (double)ours / (double)cpu;
-	return 100.0 * (double)ours / (double)(cpu - ours);
+	ours = (double)counter_sum(p, STAT_ENTRY_HITS) * (double)enter +
+	       (double)counter_sum(p, STAT_FREE_HITS) * (double)leave;
+	if (ours >= (double)cpu)
+		return 100 * ours / (double)cpu;
+	return 100 * ours / ((double)cpu - ours);
 }
 
 static void add_head(const struct profile *p, struct report *out)

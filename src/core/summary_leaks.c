@@ -9,12 +9,15 @@
 #include "array.h"
 #include "frames.h"
 #include "leak.h"
+#include "profile_impl.h"
 
 /* Sites whose believed frames are the same: one line of the report. */
 struct group {
 	struct frames_view view;
 	uint32_t proc;
-	struct site sum;		   /* its series is allocated here */
+	uint64_t alloc_objects, alloc_bytes, free_objects;
+	uint64_t lifetime[SITE_LIFETIMES];
+	struct series *series;		   /* allocated; NULL before the first tick */
 	uint64_t live_objects, live_bytes; /* at least min-age old */
 	uint64_t live_old;
 	uint64_t oldest_birth_ns;
@@ -29,7 +32,9 @@ struct groups {
 	struct group *item;
 	size_t nr, cap;
 	struct map64 by_hash;
-	struct image *image; /* whose heap is being walked */
+	/* While a heap is walked: */
+	const struct image *image;
+	const struct site *last; /* neighbours often come from one site */
 };
 
 static void groups_release(struct groups *g)
@@ -37,7 +42,7 @@ static void groups_release(struct groups *g)
 	size_t i;
 
 	for (i = 0; i < g->nr; i++) {
-		free(g->item[i].sum.series);
+		free(g->item[i].series);
 		free(g->item[i].site.frame);
 	}
 	free(g->item);
@@ -55,6 +60,7 @@ static int group_find(struct groups *g, const struct site *site, size_t *index)
 	for (; map64_get(&g->by_hash, key, &value); key++) {
 		if (g->item[value].proc == site->proc &&
 		    frames_equal(&g->item[value].view, &view)) {
+			g->item[value].view.partial |= view.partial;
 			*index = value;
 			return 0;
 		}
@@ -96,23 +102,25 @@ static int group_add(struct groups *g, struct site *site)
 	if (err)
 		return err;
 	group = &g->item[site->group];
-	group->sum.alloc_objects += site->alloc_objects;
-	group->sum.alloc_bytes += site->alloc_bytes;
-	group->sum.free_objects += site->free_objects;
+	group->alloc_objects += site->alloc_objects;
+	group->alloc_bytes += site->alloc_bytes;
+	group->free_objects += site->free_objects;
 	for (i = 0; i < SITE_LIFETIMES; i++)
-		group->sum.lifetime[i] += site->lifetime[i];
-	return series_sum(&group->sum.series, site->series);
+		group->lifetime[i] += site->lifetime[i];
+	return series_sum(&group->series, site->series);
 }
 
 static unsigned int epoch_of(const struct profile *p, uint64_t time_ns)
 {
 	uint64_t start = p->run.head.time_ns, length = p->last_ns - start;
+	unsigned int epoch;
 
 	if (time_ns <= start || !length)
 		return 0;
 	if (time_ns >= p->last_ns)
 		return LEAK_EPOCHS - 1;
-	return (unsigned int)((double)(time_ns - start) / (double)length * LEAK_EPOCHS);
+	epoch = (unsigned int)((double)(time_ns - start) / (double)length * LEAK_EPOCHS);
+	return epoch < LEAK_EPOCHS ? epoch : LEAK_EPOCHS - 1;
 }
 
 static int group_block(const struct heap_block *block, void *arg)
@@ -120,11 +128,12 @@ static int group_block(const struct heap_block *block, void *arg)
 	struct groups *g = arg;
 	uint64_t age_ns = g->p->last_ns > block->birth_ns ? g->p->last_ns - block->birth_ns : 0;
 	struct group *group;
-	uint64_t site;
 
-	if (!map64_get(&g->p->sites.by_key, (uint64_t)g->image->proc << 32 | block->stack, &site))
+	if (!g->last || g->last->stack != block->stack)
+		g->last = sites_find(&g->p->sites, g->image->proc, block->stack);
+	if (!g->last)
 		return 0;
-	group = &g->item[((struct site *)(uintptr_t)site)->group];
+	group = &g->item[g->last->group];
 	group->survivor_epochs |= 1u << epoch_of(g->p, block->birth_ns);
 	if (group->usual_lifetime_s <= 0 || (double)age_ns / 1e9 > 2 * group->usual_lifetime_s)
 		group->live_old++;
@@ -148,9 +157,10 @@ static int group_all(struct groups *g)
 			return err;
 	}
 	for (i = 0; i < g->nr; i++)
-		g->item[i].usual_lifetime_s = lifetime_quantile(g->item[i].sum.lifetime, 0.95);
+		g->item[i].usual_lifetime_s = lifetime_quantile(g->item[i].lifetime, 0.95);
 	for (i = 0; i < g->p->nr_images; i++) {
 		g->image = g->p->image[i];
+		g->last = NULL;
 		(void)heap_walk(g->image->heap, group_block, g);
 	}
 	return 0;
@@ -176,8 +186,8 @@ static void group_judge(const struct groups *g, struct group *group)
 		.window_s = window_s,
 		.live_bytes = group->live_bytes,
 		.live_objects = group->live_objects,
-		.alloc_objects = (uint64_t)group->sum.alloc_objects,
-		.free_objects = (uint64_t)group->sum.free_objects,
+		.alloc_objects = group->alloc_objects,
+		.free_objects = group->free_objects,
 		.survivor_epochs = group->survivor_epochs,
 		.usual_lifetime_s = group->usual_lifetime_s,
 		.live_old = group->live_old,
@@ -186,8 +196,8 @@ static void group_judge(const struct groups *g, struct group *group)
 		.losses = g->p->end_flags & END_NO_RESYNC,
 	};
 
-	if (group->sum.series)
-		series_trend(group->sum.series, &facts.trend);
+	if (group->series)
+		series_trend(group->series, &facts.trend);
 	mean = group->live_objects ? (double)group->live_bytes / (double)group->live_objects : 0;
 	if (mean > 0)
 		facts.recent_growth_objects = facts.trend.last_third * window_s / 3 / mean;
@@ -209,9 +219,9 @@ static void group_report(const struct groups *g, struct group *group)
 	site->comm = image ? image->comm : "";
 	site->live_bytes = group->live_bytes;
 	site->live_objects = group->live_objects;
-	site->alloc_bytes = (uint64_t)group->sum.alloc_bytes;
-	site->alloc_objects = (uint64_t)group->sum.alloc_objects;
-	site->free_objects = (uint64_t)group->sum.free_objects;
+	site->alloc_bytes = group->alloc_bytes;
+	site->alloc_objects = group->alloc_objects;
+	site->free_objects = group->free_objects;
 	site->stack_partial = group->view.partial;
 	if (group->oldest_birth_ns < g->p->last_ns)
 		site->oldest_age_s = (double)(g->p->last_ns - group->oldest_birth_ns) / 1e9;
@@ -238,7 +248,7 @@ static void count_stacks(const struct groups *g, struct report *out)
 
 	for (i = 0; i < g->nr; i++) {
 		if (!g->item[i].view.stack)
-			out->balance.stacks_unknown += (uint64_t)g->item[i].sum.alloc_objects;
+			out->balance.stacks_unknown += g->item[i].alloc_objects;
 		else if (g->item[i].view.partial)
 			out->balance.stacks_partial++;
 	}

@@ -121,23 +121,48 @@ static uint64_t site_cookie(const struct discover_site *site, uint16_t probe)
 			   probe);
 }
 
+struct site_programs {
+	int entry, at_return;
+	uint64_t cookie;
+};
+
 /* The return probe comes first: a call that enters in between has no state and leaves no trace. */
+static int attach_programs(struct attach *a, pid_t tgid, const char *kernel_path,
+			   const struct discover_site *site, const struct site_programs *programs)
+{
+	int err = 0;
+
+	if (site->function->role != ROLE_FREE)
+		err = perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, true),
+				programs->at_return, programs->cookie);
+	if (err)
+		return err;
+	return perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, false),
+			 programs->entry, programs->cookie);
+}
+
 int attach_site(struct attach *a, const struct loader *loader, pid_t tgid, const char *kernel_path,
 		const struct discover_site *site, uint16_t probe)
 {
-	uint64_t cookie = site_cookie(site, probe);
 	bool frees = site->function->role == ROLE_FREE;
-	int err = 0;
+	struct site_programs programs = {
+		.entry =
+			loader_program_fd(loader, frees ? PROGRAM_FREE_ENTER : PROGRAM_ALLOC_ENTER),
+		.at_return = loader_program_fd(loader, PROGRAM_ALLOC_RETURN),
+		.cookie = site_cookie(site, probe),
+	};
 
-	if (!frees)
-		err = perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, true),
-				loader_program_fd(loader, PROGRAM_ALLOC_RETURN), cookie);
-	if (err)
-		return err;
-	return perf_link(
-		a, uprobe_open(tgid, kernel_path, site->file_offset, false),
-		loader_program_fd(loader, frees ? PROGRAM_FREE_ENTER : PROGRAM_ALLOC_ENTER),
-		cookie);
+	return attach_programs(a, tgid, kernel_path, site, &programs);
+}
+
+int attach_site_empty(struct attach *a, const struct loader *loader, pid_t tgid,
+		      const char *kernel_path, const struct discover_site *site)
+{
+	int program = loader_program_fd(loader, PROGRAM_FLOOR);
+	struct site_programs programs = {
+		.entry = program, .at_return = program, .cookie = site_cookie(site, 0)};
+
+	return attach_programs(a, tgid, kernel_path, site, &programs);
 }
 
 static int raw_tracepoint(struct attach *a, const char *name, int program)

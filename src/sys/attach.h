@@ -37,6 +37,10 @@ void attach_release(struct attach *attach);
 int attach_site(struct attach *attach, const struct loader *loader, pid_t tgid,
 		const char *kernel_path, const struct discover_site *site, uint16_t probe);
 
+/* The same probes with the empty program: what they cost without what we do in them. For the benchmark. */
+int attach_site_empty(struct attach *attach, const struct loader *loader, pid_t tgid,
+		      const char *kernel_path, const struct discover_site *site);
+
 int attach_processes(struct attach *attach, const struct loader *loader); /* fork, exec, exit */
 int attach_syscalls(struct attach *attach, const struct loader *loader);  /* mmap and so on */
 int attach_faults(struct attach *attach, const struct loader *loader, uint32_t period);

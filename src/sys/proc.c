@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proc.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -91,25 +92,50 @@ static int parse_stat(const char *text, struct proc_info *info)
 	return 0;
 }
 
-/* A line of status that begins with key, a colon and a tab; the kernel escapes newlines in the name line. */
-static bool status_number(const char *text, const char *key, long *out)
+/* What stands behind key, a colon and blanks; NULL: no such line. The kernel escapes newlines in the name line. */
+static const char *status_value(const char *text, const char *key)
 {
 	size_t nr = strlen(key);
 	const char *line = text;
-	char *end;
-	long value;
 
 	while (strncmp(line, key, nr) != 0 || line[nr] != ':') {
 		line = strchr(line, '\n');
 		if (!line)
-			return false;
+			return NULL;
 		line++;
 	}
-	value = strtol(line + nr + 1, &end, 10);
-	if (*end != '\n')
+	line += nr + 1;
+	return line + strspn(line, " \t");
+}
+
+static bool status_number(const char *text, const char *key, long *out)
+{
+	const char *at = status_value(text, key);
+	char *end;
+	long value;
+
+	if (!at || *at == '\n') /* strtol() would go on in the next line */
+		return false;
+	value = strtol(at, &end, 10);
+	if (end == at || *end != '\n')
 		return false;
 	*out = value;
 	return true;
+}
+
+static bool status_has_word(const char *text, const char *key, const char *word)
+{
+	const char *at = status_value(text, key);
+	size_t nr = strlen(word), found;
+
+	while (at && *at && *at != '\n') {
+		found = strcspn(at, " \t\n");
+		if (found == nr && !strncmp(at, word, nr))
+			return true;
+		at += found;
+		at += strspn(at, " \t");
+	}
+	return false;
 }
 
 static int read_status(pid_t tgid, struct proc_info *info)
@@ -166,6 +192,89 @@ int proc_read_info(pid_t tgid, struct proc_info *out)
 		return error;
 	info.is_32bit = exe_is_32bit(tgid);
 	*out = info;
+	return 0;
+}
+
+void proc_parse_guards(const char *status, struct proc_guards *guards)
+{
+	long seccomp = 0, tracer = 0;
+
+	(void)status_number(status, "Seccomp", &seccomp); /* without such lines there is none */
+	(void)status_number(status, "TracerPid", &tracer);
+	guards->seccomp_strict |= seccomp == 1;
+	guards->seccomp_filter |= seccomp == 2;
+	guards->shadow_stack |= status_has_word(status, "x86_Thread_features", "shstk");
+	if (tracer)
+		guards->tracer_tid = (pid_t)tracer;
+}
+
+static int add_guards_of_thread(pid_t tgid, const char *tid, struct proc_guards *guards)
+{
+	char name[48], *text;
+	int error;
+
+	if ((size_t)snprintf(name, sizeof(name), "task/%s/status", tid) >= sizeof(name))
+		return -ENAMETOOLONG;
+	error = read_proc_file(tgid, name, &text, STATUS_MAX_BYTES);
+	if (error)
+		return error;
+	proc_parse_guards(text, guards);
+	free(text);
+	return 0;
+}
+
+/* A thread that starts meanwhile has what its creator has; one that ends has nothing any more. */
+static int add_guards_of_threads(pid_t tgid, DIR *dir, struct proc_guards *guards)
+{
+	const struct dirent *entry;
+	bool any = false;
+	int error;
+
+	for (;;) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry)
+			break;
+		if (entry->d_name[0] == '.')
+			continue;
+		error = add_guards_of_thread(tgid, entry->d_name, guards);
+		if (error && error != -ESRCH)
+			return error;
+		any |= !error;
+	}
+	if (errno)
+		return gone(-errno);
+	return any ? 0 : -ESRCH;
+}
+
+int proc_read_guards(pid_t tgid, struct proc_guards *out)
+{
+	struct proc_guards guards = {0};
+	char path[PROC_PATH_BYTES];
+	DIR *dir;
+	int error;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	dir = opendir(path);
+	if (!dir)
+		return gone(-errno);
+	error = add_guards_of_threads(tgid, dir, &guards);
+	(void)closedir(dir);
+	if (!error)
+		*out = guards;
+	return error;
+}
+
+int proc_read_comm(pid_t tid, char *comm, size_t size)
+{
+	char *text;
+	int error = read_proc_file(tid, "comm", &text, STAT_MAX_BYTES);
+
+	if (error)
+		return error;
+	text[strcspn(text, "\n")] = '\0';
+	(void)snprintf(comm, size, "%s", text); /* the kernel's names are short: cutting is fine */
+	free(text);
 	return 0;
 }
 

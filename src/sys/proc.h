@@ -28,6 +28,22 @@ struct proc_info {
 /* -ESRCH also when tgid is the id of a thread that is not the first of its process. */
 int proc_read_info(pid_t tgid, struct proc_info *out);
 
+/*
+ * What stands in the way of probes in a process. A thread may have any of it without the others: what one has, counts.
+ */
+struct proc_guards {
+	bool seccomp_strict, seccomp_filter;
+	bool shadow_stack;
+	pid_t tracer_tid; /* who traces it with ptrace(2); 0: nobody */
+};
+
+int proc_read_guards(pid_t tgid, struct proc_guards *out);
+/* Adds what the text of a status file, that of one thread, tells. */
+void proc_parse_guards(const char *status, struct proc_guards *guards);
+
+/* The name of a thread, or of a process. */
+int proc_read_comm(pid_t tid, char *comm, size_t size);
+
 /* Path that /proc/TGID/exe leads to, as printed by the kernel (" (deleted)" kept). -ENOENT: a kernel thread or a zombie. */
 int proc_read_exe(pid_t tgid, char *path, size_t size);
 

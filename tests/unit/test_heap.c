@@ -11,7 +11,7 @@
 #include "heap.h"
 
 #define BASE UINT64_C(0x7f0000001000)
-#define MAX_SIZE ((UINT64_C(1) << 56) - 1)
+#define MAX_SIZE ((UINT64_C(1) << 55) - 1)
 
 static struct heap *new_heap(void)
 {
@@ -38,7 +38,7 @@ static int end(struct heap *heap, uint64_t addr, uint64_t birth_ns)
 {
 	struct heap_block block = block_of(addr, birth_ns);
 
-	return heap_remove(heap, &block);
+	return heap_remove(heap, &block, birth_ns + 1);
 }
 
 /* --- plain cases --- */
@@ -53,7 +53,7 @@ static void test_empty(void **state)
 	assert_int_equal(heap_live_bytes(heap), 0);
 	assert_false(heap_has(heap, BASE, 1));
 	assert_false(heap_mark_seen(heap, BASE, 1));
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 1), HEAP_DUPLICATE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 1, 7), HEAP_DUPLICATE);
 	heap_expire(heap, UINT64_MAX, NULL, NULL);
 	heap_clear(heap);
 	assert_in_range(heap_memory_bytes(heap), 1, 1024);
@@ -114,9 +114,9 @@ static void test_declared_gone(void **state)
 
 	(void)state;
 	assert_int_equal(add(heap, BASE, 1), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 2), HEAP_DUPLICATE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 1), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 1), HEAP_DUPLICATE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 2, 7), HEAP_DUPLICATE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 1, 7), HEAP_DONE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 1, 7), HEAP_DUPLICATE);
 	assert_int_equal(heap_nr_live(heap), 0);
 	assert_int_equal(heap_live_bytes(heap), 0);
 	assert_int_equal(heap_nr_marks(heap), 1);
@@ -141,9 +141,9 @@ static void test_size_is_clamped(void **state)
 	assert_int_equal(heap_live_bytes(heap), MAX_SIZE);
 	assert_int_equal(heap_add(heap, &largest), HEAP_DONE);
 	assert_int_equal(heap_live_bytes(heap), 2 * MAX_SIZE);
-	assert_int_equal(heap_remove(heap, &huge), HEAP_DONE);
+	assert_int_equal(heap_remove(heap, &huge, 2), HEAP_DONE);
 	assert_int_equal(heap_live_bytes(heap), MAX_SIZE);
-	assert_int_equal(heap_remove(heap, &largest), HEAP_DONE);
+	assert_int_equal(heap_remove(heap, &largest, 3), HEAP_DONE);
 	assert_int_equal(heap_live_bytes(heap), 0);
 	heap_free(heap);
 }
@@ -408,7 +408,8 @@ static void model_remove(struct model *model, size_t i)
 
 static void model_gone(struct model *model, size_t i)
 {
-	int outcome = heap_remove_by_resync(model->heap, model_addr(i), model_birth(i));
+	int outcome =
+		heap_remove_by_resync(model->heap, model_addr(i), model_birth(i), model_birth(i));
 
 	assert_int_equal(outcome, model->what[i] == LIVE ? HEAP_DONE : HEAP_DUPLICATE);
 	if (model->what[i] == LIVE)
@@ -540,23 +541,24 @@ static void test_expire(void **state)
 {
 	struct heap *heap = new_heap();
 	uint64_t sum = 0;
+	const uint64_t us = 1024;
 
 	(void)state;
-	assert_int_equal(end(heap, BASE, 100), HEAP_MARKED);
-	assert_int_equal(end(heap, BASE, 200), HEAP_MARKED);
-	assert_int_equal(end(heap, BASE + 16, 300), HEAP_MARKED);
-	assert_int_equal(add(heap, BASE, 150), HEAP_DONE);
-	assert_int_equal(add(heap, BASE, 160), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 160), HEAP_DONE);
-	heap_expire(heap, 100, add_up, &sum);
+	assert_int_equal(end(heap, BASE, 100 * us), HEAP_MARKED);
+	assert_int_equal(end(heap, BASE, 200 * us), HEAP_MARKED);
+	assert_int_equal(end(heap, BASE + 16, 300 * us), HEAP_MARKED);
+	assert_int_equal(add(heap, BASE, 150 * us), HEAP_DONE);
+	assert_int_equal(add(heap, BASE, 160 * us), HEAP_DONE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 160 * us, 160 * us), HEAP_DONE);
+	heap_expire(heap, 100 * us, add_up, &sum);
 	assert_int_equal(sum, 0);
-	heap_expire(heap, 201, add_up, &sum);
-	assert_int_equal(sum, 300); /* not 160: a block declared gone is not lost */
+	heap_expire(heap, 201 * us, add_up, &sum);
+	assert_int_equal(sum, 300 * us); /* not 160: a block declared gone is not lost */
 	assert_int_equal(heap_nr_marks(heap), 1);
-	assert_int_equal(add(heap, BASE, 100), HEAP_DONE); /* too late to cancel */
-	assert_int_equal(add(heap, BASE + 16, 300), HEAP_CANCELLED);
+	assert_int_equal(add(heap, BASE, 100 * us), HEAP_DONE); /* too late to cancel */
+	assert_int_equal(add(heap, BASE + 16, 300 * us), HEAP_CANCELLED);
 	assert_int_equal(heap_nr_live(heap), 2);
-	assert_int_equal(end(heap, BASE, 400), HEAP_MARKED);
+	assert_int_equal(end(heap, BASE, 400 * us), HEAP_MARKED);
 	heap_expire(heap, UINT64_MAX, NULL, NULL);
 	assert_int_equal(heap_nr_marks(heap), 0);
 	heap_free(heap);
@@ -577,6 +579,105 @@ static void test_many_marks_at_one_address(void **state)
 	heap_expire(heap, UINT64_MAX, add_up, &sum);
 	assert_int_equal(sum, UINT64_C(200003) * 200002 / 2 * 1009);
 	assert_int_equal(heap_memory_bytes(heap), empty_bytes);
+	heap_free(heap);
+}
+
+/* --- blocks read from the block map --- */
+
+/* The block's own events may come after it was read, in any order. */
+static void test_recovered_in_every_order(void **state)
+{
+	struct heap_block block = block_of(BASE, 5);
+
+	(void)state;
+	for (int order = 0; order < 2; order++) {
+		struct heap *heap = new_heap();
+
+		assert_int_equal(heap_add_recovered(heap, &block), HEAP_DONE);
+		assert_int_equal(heap_add_recovered(heap, &block), HEAP_DUPLICATE);
+		assert_int_equal(heap_live_bytes(heap), block.size_bytes);
+		if (order) {
+			assert_int_equal(end(heap, BASE, 5), HEAP_DONE);
+			assert_int_equal(add(heap, BASE, 5), HEAP_DUPLICATE);
+			assert_int_equal(heap_nr_marks(heap), 1);
+		} else {
+			assert_int_equal(add(heap, BASE, 5), HEAP_DUPLICATE);
+			assert_int_equal(end(heap, BASE, 5), HEAP_DONE);
+			assert_int_equal(heap_nr_marks(heap), 0);
+		}
+		assert_int_equal(heap_nr_live(heap), 0);
+		assert_int_equal(heap_live_bytes(heap), 0);
+		heap_expire(heap, UINT64_MAX, NULL, NULL);
+		assert_int_equal(heap_nr_marks(heap), 0);
+		heap_free(heap);
+	}
+}
+
+/* A failed realloc's old block: out of the block map for a while, in which a resync may look. */
+static void test_restored(void **state)
+{
+	struct heap_block block = block_of(BASE, 5);
+	struct heap *heap = new_heap();
+
+	(void)state;
+	assert_int_equal(heap_restore(heap, &block), HEAP_DUPLICATE); /* nothing to bring back */
+	assert_int_equal(heap_nr_live(heap), 0);
+	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
+	assert_int_equal(heap_restore(heap, &block), HEAP_DUPLICATE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 9), HEAP_DONE);
+	assert_int_equal(heap_restore(heap, &block), HEAP_REVIVED);
+	assert_true(heap_has(heap, BASE, 5));
+	assert_int_equal(heap_live_bytes(heap), block.size_bytes);
+	assert_int_equal(end(heap, BASE, 5), HEAP_DONE);
+	/* the restoration comes after the free that followed it */
+	assert_int_equal(heap_restore(heap, &block), HEAP_DUPLICATE);
+	assert_int_equal(heap_nr_live(heap), 0);
+	heap_free(heap);
+}
+
+static void test_restored_after_its_free(void **state)
+{
+	struct heap_block block = block_of(BASE, 5);
+	struct heap *heap = new_heap();
+
+	(void)state;
+	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 9), HEAP_DONE);
+	assert_int_equal(end(heap, BASE, 5), HEAP_DUPLICATE);
+	assert_int_equal(heap_restore(heap, &block), HEAP_DUPLICATE);
+	assert_int_equal(heap_add_recovered(heap, &block), HEAP_DUPLICATE);
+	assert_int_equal(heap_nr_live(heap), 0);
+	heap_free(heap);
+}
+
+/* Declared gone too early, found in the map by the next resync. */
+static void test_recovered_after_declared_gone(void **state)
+{
+	struct heap_block block = block_of(BASE, 5);
+	struct heap *heap = new_heap();
+
+	(void)state;
+	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 9), HEAP_DONE);
+	assert_int_equal(heap_add_recovered(heap, &block), HEAP_REVIVED);
+	assert_int_equal(heap_nr_live(heap), 1);
+	assert_int_equal(heap_nr_marks(heap), 0);
+	heap_free(heap);
+}
+
+/* A mark lasts by when it was made, however old its block. */
+static void test_marks_of_old_blocks_last(void **state)
+{
+	const uint64_t second = 1000000000;
+	struct heap *heap = new_heap();
+
+	(void)state;
+	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
+	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 100 * second), HEAP_DONE);
+	heap_expire(heap, 99 * second, NULL, NULL);
+	assert_int_equal(end(heap, BASE, 5), HEAP_DUPLICATE);
+	heap_expire(heap, 101 * second, NULL, NULL);
+	assert_int_equal(heap_nr_marks(heap), 0);
 	heap_free(heap);
 }
 
@@ -605,12 +706,12 @@ static void test_walk_stops(void **state)
 
 static int declare_gone(const struct heap_block *block, void *arg)
 {
-	return heap_remove_by_resync(arg, block->addr, block->birth_ns);
+	return heap_remove_by_resync(arg, block->addr, block->birth_ns, block->birth_ns);
 }
 
 static int remove_visited(const struct heap_block *block, void *arg)
 {
-	return heap_remove(arg, block);
+	return heap_remove(arg, block, block->birth_ns);
 }
 
 static void test_resync(void **state)
@@ -703,7 +804,22 @@ static int end_ith(struct heap *heap, uint64_t i)
 
 static int gone_ith(struct heap *heap, uint64_t i)
 {
-	return heap_remove_by_resync(heap, BASE + i * 16, i);
+	return heap_remove_by_resync(heap, BASE + i * 16, i, i);
+}
+
+static int recover_ith(struct heap *heap, uint64_t i)
+{
+	struct heap_block block = block_of(BASE + i * 16, i);
+
+	return heap_add_recovered(heap, &block);
+}
+
+static int restore_ith(struct heap *heap, uint64_t i)
+{
+	struct heap_block block = block_of(BASE + i * 16, i);
+	int outcome = heap_restore(heap, &block);
+
+	return outcome == HEAP_REVIVED ? 0 : outcome;
 }
 
 /* Far enough that segments of both sorts and their directories have to grow. */
@@ -723,6 +839,24 @@ static void test_no_memory(void **state)
 	assert_int_equal(heap_nr_marks(heap), 50021 + 50004);
 	for (uint64_t i = 0; i < 100003; i++)
 		assert_int_equal(heap_has(heap, BASE + i * 16, i), i >= 50021);
+	heap_free(heap);
+}
+
+static void test_no_memory_after_a_loss(void **state)
+{
+	struct heap *heap = new_heap();
+
+	(void)state;
+	for (uint64_t i = 0; i < 20011; i++)
+		check_failure(heap, recover_ith, i);
+	for (uint64_t i = 0; i < 10007; i++)
+		check_failure(heap, end_ith, i);
+	for (uint64_t i = 10007; i < 20011; i++)
+		check_failure(heap, gone_ith, i);
+	assert_int_equal(heap_nr_live(heap), 0);
+	for (uint64_t i = 10007; i < 20011; i++)
+		check_failure(heap, restore_ith, i);
+	assert_int_equal(heap_nr_live(heap), 20011 - 10007);
 	heap_free(heap);
 }
 
@@ -780,11 +914,17 @@ int main(void)
 		cmocka_unit_test(test_churn_while_it_grows),
 		cmocka_unit_test(test_expire),
 		cmocka_unit_test(test_many_marks_at_one_address),
+		cmocka_unit_test(test_recovered_in_every_order),
+		cmocka_unit_test(test_restored),
+		cmocka_unit_test(test_restored_after_its_free),
+		cmocka_unit_test(test_recovered_after_declared_gone),
+		cmocka_unit_test(test_marks_of_old_blocks_last),
 		cmocka_unit_test(test_walk_stops),
 		cmocka_unit_test(test_resync),
 		cmocka_unit_test(test_resync_numbers_wrap),
 		cmocka_unit_test(test_new_fails),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory_after_a_loss),
 		cmocka_unit_test(test_memory_of_a_million_blocks),
 	};
 

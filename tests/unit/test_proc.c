@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -132,6 +135,145 @@ static void test_zombie_and_gone(void **state)
 	assert_int_equal(proc_read_info(0, &info), -ESRCH);
 	assert_int_equal(proc_read_info(-1, &info), -ESRCH);
 }
+
+/* --- guards --------------------------------------------------------------------------------------------------- */
+
+static struct proc_guards parse_guards(const char *status)
+{
+	struct proc_guards guards = {0};
+
+	proc_parse_guards(status, &guards);
+	return guards;
+}
+
+static void test_no_guards(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"Name:\tSeccomp: "
+		"2\\nSeccomp:\t2\nTracerPid:\t0\nSeccomp:\t0\nSeccomp_filters:\t2\n",
+		"Name:\tx\nx86_Thread_features:\t\nx86_Thread_features_locked:\tshstk wrss \n",
+		"Name:\tx\nx86_Thread_features:\tshstk2 wrss\nSeccomp:\t3\n",
+		"Name:\tx\nx86_Thread_features:\twrss\nshstk:\tshstk\n",
+		"Name:\tx\nSeccomp:\t\n2\n",
+		"Name:\tx\nSeccomp:\t2x\n",
+	};
+	static const struct proc_guards none;
+	struct proc_guards guards;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		guards = parse_guards(texts[i]);
+		assert_memory_equal(&guards, &none, sizeof(none));
+	}
+}
+
+static void test_guards(void **state)
+{
+	struct proc_guards guards;
+
+	(void)state;
+	guards = parse_guards("Name:\tx\nSeccomp:\t1\n");
+	assert_true(guards.seccomp_strict && !guards.seccomp_filter && !guards.shadow_stack);
+	guards = parse_guards("Name:\tx\nSeccomp:\t2\nSeccomp_filters:\t7\n");
+	assert_true(!guards.seccomp_strict && guards.seccomp_filter && !guards.shadow_stack);
+	guards = parse_guards("Name:\tx\nx86_Thread_features:\tshstk \n");
+	assert_true(!guards.seccomp_strict && !guards.seccomp_filter && guards.shadow_stack);
+	guards = parse_guards("Name:\tx\nx86_Thread_features:\twrss shstk\n");
+	assert_true(guards.shadow_stack);
+	guards = parse_guards("Name:\tx\nTracerPid:\t30011\nSeccomp:\t0\n");
+	assert_int_equal(guards.tracer_tid, 30011);
+	/* a thread without any takes nothing away */
+	guards = parse_guards("TracerPid:\t30011\nSeccomp:\t2\nx86_Thread_features:\tshstk\n");
+	proc_parse_guards("TracerPid:\t0\nSeccomp:\t1\nx86_Thread_features:\t\n", &guards);
+	assert_true(guards.seccomp_strict && guards.seccomp_filter && guards.shadow_stack);
+	assert_int_equal(guards.tracer_tid, 30011);
+}
+
+/* It ends with its process. */
+static void *hide_in_seccomp(void *arg)
+{
+	int told = *(const int *)arg;
+	char byte;
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) || write(told, "s", 1) != 1)
+		_exit(1);
+	for (;;)
+		(void)!read(told, &byte, 1);
+	return NULL;
+}
+
+/* A child of ours, one of whose threads is under seccomp. */
+static pid_t start_guarded(void)
+{
+	int end[2];
+	pthread_t id;
+	pid_t child;
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_NAME, "guarded") ||
+		    pthread_create(&id, NULL, hide_in_seccomp, &end[1]))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(end[1]);
+	assert_int_equal(read(end[0], &byte, 1), 1);
+	close(end[0]);
+	return child;
+}
+
+static void test_guards_of_a_thread(void **state)
+{
+	struct proc_guards guards, before;
+	struct proc_info info;
+	pid_t child = start_guarded();
+	char comm[16], small[5];
+
+	(void)state;
+	assert_int_equal(proc_read_info(child, &info), 0);
+	assert_int_equal(info.seccomp, 0);
+	assert_int_equal(proc_read_guards(child, &guards), 0);
+	assert_true(guards.seccomp_strict);
+	assert_false(guards.seccomp_filter);
+	assert_int_equal(guards.tracer_tid, 0);
+	assert_int_equal(proc_read_comm(child, comm, sizeof(comm)), 0);
+	assert_string_equal(comm, "guarded");
+	assert_int_equal(proc_read_comm(child, small, sizeof(small)), 0);
+	assert_string_equal(small, "guar");
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	before = guards;
+	assert_int_equal(proc_read_guards(child, &guards), -ESRCH);
+	assert_memory_equal(&guards, &before, sizeof(guards));
+	assert_int_equal(proc_read_comm(child, comm, sizeof(comm)), -ESRCH);
+}
+
+static void test_tracer(void **state)
+{
+	struct proc_guards guards;
+	pid_t child = fork();
+
+	(void)state;
+	assert_true(child >= 0);
+	if (!child) {
+		for (;;)
+			pause();
+	}
+	assert_int_equal(proc_read_guards(child, &guards), 0);
+	assert_int_equal(guards.tracer_tid, 0);
+	assert_int_equal(ptrace(PTRACE_SEIZE, child, NULL, NULL), 0);
+	assert_int_equal(proc_read_guards(child, &guards), 0);
+	assert_int_equal(guards.tracer_tid, getpid());
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* --- others --------------------------------------------------------------------------------------------------- */
 
 static void test_kernel_thread(void **state)
 {
@@ -487,6 +629,10 @@ int main(void)
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_a_thread_is_no_process),
 		cmocka_unit_test(test_zombie_and_gone),
+		cmocka_unit_test(test_no_guards),
+		cmocka_unit_test(test_guards),
+		cmocka_unit_test(test_guards_of_a_thread),
+		cmocka_unit_test(test_tracer),
 		cmocka_unit_test(test_kernel_thread),
 		cmocka_unit_test(test_exe),
 		cmocka_unit_test(test_ticks),

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Processes and their blocks. */
+#include <errno.h>
+#include <string.h>
+
+#include "array.h"
+#include "profile_impl.h"
+
+static void end_image(struct image *image)
+{
+	struct site *site;
+
+	if (image->ended)
+		return;
+	image_end(image);
+	for (site = image->sites; site; site = site->next)
+		site_release(site);
+}
+
+static struct image *image_add(struct profile *p, struct target *target, uint32_t proc)
+{
+	struct image *image = image_new(proc);
+
+	if (!image)
+		return NULL;
+	if (map64_put(&p->images, proc, (uintptr_t)image)) {
+		image_free(image);
+		return NULL;
+	}
+	p->image[p->nr_images++] = image;
+	image->tgid = target->tgid;
+	image->comm = target->comm;
+	image->exe = target->exe;
+	return image;
+}
+
+/* Puts the image into its target's list, the newest first, and ends all but that one. */
+static void image_link(struct target *target, struct image *image)
+{
+	struct image *newest = target->newest;
+
+	if (newest && newest->proc > image->proc) {
+		image->older = newest->older;
+		newest->older = image;
+		end_image(image);
+		return;
+	}
+	image->older = newest;
+	target->newest = image;
+	if (newest)
+		end_image(newest);
+}
+
+struct image *profile_add_image(struct profile *p, uint32_t proc)
+{
+	struct target *target;
+	struct image *image = p->last_image;
+
+	if (image && image->proc == proc)
+		return image;
+	image = profile_image(p, proc);
+	if (!image) {
+		target = profile_add_target(p, proc);
+		if (!target || ARRAY_GROW(&p->image, &p->cap_images, p->nr_images + 1))
+			return NULL;
+		image = image_add(p, target, proc);
+		if (!image)
+			return NULL;
+		image_link(target, image);
+	}
+	p->last_image = image;
+	return image;
+}
+
+int feed_proc(struct profile *p, const struct event_proc *e)
+{
+	const char *comm;
+	struct target *target;
+	struct image *image;
+
+	if (e->head.kind == EVENT_FORK)
+		return 0;
+	comm = strings_keep(&p->strings, e->comm, strnlen(e->comm, sizeof(e->comm)));
+	image = comm ? profile_add_image(p, e->head.proc) : NULL;
+	if (!image)
+		return -ENOMEM;
+	target = profile_target(p, e->head.proc);
+	if (e->head.kind == EVENT_EXIT) {
+		image->exited = true;
+		end_image(image);
+		return 0;
+	}
+	image->comm = comm;
+	image->tgid = e->tgid;
+	if (target->newest == image) {
+		target->comm = comm;
+		target->tgid = e->tgid;
+	}
+	return 0;
+}
+
+int feed_alloc(struct profile *p, const struct event_alloc *e)
+{
+	struct heap_block block = {.addr = e->addr,
+				   .birth_ns = e->head.time_ns,
+				   .size_bytes = e->size_bytes,
+				   .stack = e->stack};
+	struct image *image = profile_add_image(p, e->head.proc);
+	struct site *site;
+	int outcome;
+
+	site = image ? sites_get(&p->sites, &image->sites, e->head.proc, e->stack) : NULL;
+	if (!site)
+		return -ENOMEM;
+	outcome = image_alloc(image, &block, e->head.flags);
+	if (outcome < 0)
+		return outcome;
+	p->nr_events++;
+	if (outcome == HEAP_DUPLICATE)
+		return 0;
+	if (outcome == HEAP_REVIVED) {
+		site_undo_free(site, e->size_bytes);
+		return 0;
+	}
+	site_add_alloc(site, e->size_bytes);
+	if (image->ended)
+		site_add_released(site, 1, e->size_bytes);
+	return 0;
+}
+
+int feed_free(struct profile *p, const struct event_free *e)
+{
+	struct heap_block block = {.addr = e->addr,
+				   .birth_ns = e->birth_ns,
+				   .size_bytes = e->size_bytes,
+				   .stack = e->stack};
+	uint64_t age_ns = e->head.time_ns > e->birth_ns ? e->head.time_ns - e->birth_ns : 0;
+	struct image *image = profile_add_image(p, e->head.proc);
+	struct site *site;
+	int outcome;
+
+	site = image ? sites_get(&p->sites, &image->sites, e->head.proc, e->stack) : NULL;
+	if (!site)
+		return -ENOMEM;
+	outcome = image_free_block(image, &block, e->head.flags, e->head.time_ns);
+	if (outcome < 0)
+		return outcome;
+	p->nr_events++;
+	if (outcome == HEAP_DUPLICATE)
+		return 0;
+	/* What was lost has not been freed. */
+	if (e->head.flags & FREE_LOST)
+		site_add_released(site, 1, e->size_bytes);
+	else
+		site_add_free(site, e->size_bytes, age_ns);
+	if (image->ended)
+		site_add_released(site, -1, e->size_bytes);
+	return 0;
+}
+
+struct mark_context {
+	struct profile *p;
+	struct image *image;
+};
+
+static void mark_lost(const struct heap_block *block, void *arg)
+{
+	struct mark_context *c = arg;
+	struct site *site = sites_find(&c->p->sites, c->image->proc, block->stack);
+
+	c->image->marks--;
+	c->image->allocs++;
+	c->image->alloc_bytes += block->size_bytes;
+	if (site)
+		site_add_alloc(site, block->size_bytes);
+}
+
+void expire_marks(struct profile *p, uint64_t before_ns)
+{
+	struct mark_context c = {.p = p};
+	size_t i;
+
+	for (i = 0; i < p->nr_images; i++) {
+		c.image = p->image[i];
+		if (heap_nr_marks(c.image->heap))
+			heap_expire(c.image->heap, before_ns, mark_lost, &c);
+	}
+}

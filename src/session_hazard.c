@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Targets that probes would kill are refused, before any is set in one of them. */
+#include <errno.h>
+#include <string.h>
+
+#include "hazard.h"
+#include "log.h"
+#include "session_impl.h"
+
+static void warn_of_tracer(const struct session_target *t, pid_t tracer_tid)
+{
+	char comm[64];
+
+	if (proc_read_comm(tracer_tid, comm, sizeof(comm)))
+		return; /* gone, and its hold of the target with it */
+	log_warn("process %d is being traced by %d (%s): its debugger will see our breakpoints",
+		 (int)t->tgid, (int)tracer_tid, comm);
+}
+
+static int check_target(struct session *s, const struct session_target *t)
+{
+	const char *name = s->cli->argv ? s->cli->argv[0] : t->info.comm;
+	char why[HAZARD_WHY_BYTES];
+	struct proc_guards guards;
+	int err = proc_read_guards(t->tgid, &guards);
+
+	if (err == -ESRCH)
+		return 0; /* who attaches to it says so */
+	if (err) {
+		log_error("cannot profile %d (%s): cannot find out whether it is under seccomp: %s",
+			  (int)t->tgid, name, strerror(-err));
+		return err;
+	}
+	if (hazard_check(&s->hazards, &guards, why, sizeof(why))) {
+		log_error("cannot profile %d (%s): %s", (int)t->tgid, name, why);
+		return -ENOTSUP;
+	}
+	if (guards.tracer_tid)
+		warn_of_tracer(t, guards.tracer_tid);
+	return 0;
+}
+
+int session_check_hazards(struct session *s)
+{
+	size_t i;
+	int err = 0;
+
+	if (s->options->mode != RUN_LEAKS)
+		return 0;
+	for (i = 0; i < s->nr_targets && !err; i++)
+		err = check_target(s, &s->target[i]);
+	return err;
+}

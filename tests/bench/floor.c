@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * floor PID: the least that probes can cost. Sets seep's own probes in a process, at the same sites
+ * and with the same kind of link, but with programs that do nothing. Prints "ready PID" with its
+ * own, and takes them out when its input ends or it is killed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "discover.h"
+#include "kernel.h"
+#include "loader.h"
+#include "proc.h"
+
+static int attach_found(struct attach *attach, const struct loader *loader, pid_t tgid,
+			const struct discover_found *found)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < found->object->nr_sites && !err; i++)
+		err = attach_site_empty(attach, loader, tgid, found->kernel_path,
+					&found->object->site[i]);
+	return err;
+}
+
+static int attach_process(struct attach *attach, const struct loader *loader,
+			  struct discover *discover, pid_t tgid)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, nr_searched, i;
+	struct proc_maps maps;
+	int err;
+
+	proc_maps_init(&maps);
+	err = proc_maps_read(&maps, tgid);
+	if (!err)
+		err = discover_process(discover, tgid, &maps, &found, &nr, &nr_searched);
+	if (!err && !nr)
+		err = -ENOENT;
+	for (i = 0; i < nr && !err; i++)
+		err = attach_found(attach, loader, tgid, &found[i]);
+	free(found);
+	proc_maps_release(&maps);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct loader_options options = {
+		.ring_bytes = 4096, .max_stacks = 1, .max_targets = 1, .max_frames = 1};
+	struct kernel_features features;
+	struct loader *loader = NULL;
+	struct discover discover;
+	struct attach attach;
+	char byte;
+	int err;
+
+	if (argc != 2 || atoi(argv[1]) <= 0) {
+		fprintf(stderr, "usage: floor PID\n");
+		return 2;
+	}
+	attach_init(&attach);
+	discover_init(&discover);
+	kernel_probe(&features);
+	kernel_raise_limits();
+	err = loader_new(&options, &features, &loader);
+	if (!err)
+		err = attach_process(&attach, loader, &discover, atoi(argv[1]));
+	if (err) {
+		fprintf(stderr, "floor: cannot attach to %s: %s\n", argv[1], strerror(-err));
+	} else {
+		printf("ready %d\n", (int)getpid());
+		fflush(stdout);
+		while (read(STDIN_FILENO, &byte, 1) > 0)
+			;
+	}
+	attach_release(&attach);
+	discover_release(&discover);
+	loader_free(loader);
+	return err ? 1 : 0;
+}

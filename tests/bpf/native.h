@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * After the BPF source in a test of it: a machine with two processes, their stacks and code, and
+ * two rings. Every test starts with machine_setup() and ends with machine_teardown(), which checks
+ * that all events were looked at.
+ */
+#ifndef SEEP_TEST_NATIVE_H
+#define SEEP_TEST_NATIVE_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fake.h"
+
+#define SLOT 7
+#define TGID 4711
+#define OTHER_SLOT 8
+#define OTHER_TGID 4712
+#define PROC SEEP_PROC(SLOT, 1)
+#define STACK_BASE 0x7ffe00000000ull
+#define STACK_BYTES 0x80000
+#define STACK_TOP (STACK_BASE + STACK_BYTES)
+#define OTHER_STACK 0x7f1100000000ull /* a coroutine's, or sigaltstack()'s */
+#define CODE 0x400000ull
+#define CODE_BYTES 0x100000
+#define TRAMPOLINE 0x7fffffffe000ull
+#define CALLER (CODE + 0x1234)
+#define RING_BYTES 65536
+
+struct machine_task {
+	struct task_struct task;
+	struct signal_struct signal;
+	struct pt_regs regs;
+};
+
+struct machine {
+	struct xol_area xol;
+	struct mm_struct mm, other_mm;
+	struct machine_task main, worker, other, child;
+	void *ring[2];
+};
+
+static struct machine machine;
+
+#define MAP_REGISTER(map)                                                                          \
+	fake_map_register(                                                                         \
+		&(map),                                                                            \
+		&(struct fake_map_shape){.type = sizeof(*(map).type) / sizeof(int),                \
+					 .key_bytes = sizeof(*(map).key),                          \
+					 .value_bytes = sizeof(*(map).value),                      \
+					 .max_entries = sizeof(*(map).max_entries) / sizeof(int)})
+
+static void task_init(struct machine_task *t, struct mm_struct *mm, uint32_t tgid, uint32_t tid)
+{
+	t->signal.live.counter = 1;
+	t->task.pid = (int)tid;
+	t->task.tgid = (int)tgid;
+	t->task.mm = mm;
+	t->task.signal = &t->signal;
+	t->task.group_leader = &t->task;
+	t->task.real_parent = &t->task;
+}
+
+static void run_as(struct machine_task *t)
+{
+	fake.task = &t->task;
+	fake.regs = &t->regs;
+	fake.tgid = (uint32_t)t->task.tgid;
+	fake.tid = (uint32_t)t->task.pid;
+	memcpy(fake.comm, t->task.comm, sizeof(fake.comm));
+}
+
+static void target_add(uint32_t tgid, uint32_t slot)
+{
+	struct slot_value value = {.proc = SEEP_PROC(slot, 1)};
+
+	assert_int_equal(bpf_map_update_elem(&targets, &tgid, &slot, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(&slots, &slot, &value, BPF_ANY), 0);
+	targets_generation++;
+}
+
+static void maps_register(void)
+{
+	fake_map_register(&threads, &(struct fake_map_shape){.type = BPF_MAP_TYPE_TASK_STORAGE,
+							     .key_bytes = sizeof(void *),
+							     .value_bytes = sizeof(struct thread),
+							     .max_entries = SIZE_MAX});
+	MAP_REGISTER(threads_by_tid);
+	MAP_REGISTER(thread_zero);
+	MAP_REGISTER(blocks);
+	MAP_REGISTER(stacks);
+	MAP_REGISTER(targets);
+	MAP_REGISTER(slots);
+	MAP_REGISTER(counters);
+	fake_map_register(&rings, &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+							   .key_bytes = sizeof(__u32),
+							   .max_entries = SEEP_MAX_RINGS});
+	machine.ring[0] = fake_ring_add(&rings, 0, RING_BYTES);
+	machine.ring[1] = fake_ring_add(&rings, 1, RING_BYTES);
+}
+
+static int machine_setup(void **state)
+{
+	(void)state;
+	fake_reset();
+	memset(&machine, 0, sizeof(machine));
+	maps_register();
+	config = (struct seep_config){.max_frames = 64,
+				      .nr_rings = 2,
+				      .wakeup_bytes = RING_BYTES / 4,
+				      .task_storage = 1,
+				      .task_pt_regs = 1,
+				      .fault_period = 1,
+				      .stack_hash_mask = ~0U};
+	armed = 1;
+	targets_generation = 1;
+	lost_events = 0;
+	machine.xol.vaddr = TRAMPOLINE;
+	machine.mm.uprobes_state.xol_area = &machine.xol;
+	task_init(&machine.main, &machine.mm, TGID, TGID);
+	task_init(&machine.worker, &machine.mm, TGID, TGID + 100);
+	task_init(&machine.other, &machine.other_mm, OTHER_TGID, OTHER_TGID);
+	task_init(&machine.child, &machine.mm, 5000, 5000);
+	machine.child.task.real_parent = &machine.main.task;
+	memcpy(machine.main.task.comm, "server", 7);
+	target_add(TGID, SLOT);
+	fake_memory_add(STACK_BASE, STACK_BYTES);
+	fake_memory_add(OTHER_STACK, STACK_BYTES);
+	run_as(&machine.main);
+	return 0;
+}
+
+static __u64 counter_of(__u32 slot, enum seep_stat stat)
+{
+	__u64 sum = 0;
+
+	for (unsigned int cpu = 0; cpu < 2; cpu++)
+		sum += ((struct seep_counters *)fake_map_value(&counters, &slot, cpu))->value[stat];
+	return sum;
+}
+
+static __u64 counter(enum seep_stat stat)
+{
+	return counter_of(SLOT, stat);
+}
+
+/* Sum of the counters of what went wrong. */
+static __u64 nr_failures(void)
+{
+	__u64 sum = 0;
+
+	for (__u32 stat = STAT_LOST_EVENTS; stat < STAT_NR; stat++)
+		sum += counter(stat);
+	return sum;
+}
+
+/* That many times something went wrong, each time this. */
+static void assert_failures(enum seep_stat stat, __u64 nr)
+{
+	assert_int_equal(counter(stat), nr);
+	assert_int_equal(nr_failures(), nr);
+}
+
+/* The next event of either ring, which must be of this kind. */
+static const void *next_event(enum event_kind kind)
+{
+	const struct event_head *head;
+	size_t nr;
+
+	assert_int_equal(fake_nr_reserved(), 0);
+	head = fake_ring_next(machine.ring[0], &nr);
+	if (!head)
+		head = fake_ring_next(machine.ring[1], &nr);
+	if (!head)
+		fail_msg("no event, where one of kind %d is expected", kind);
+	assert_int_equal(head->kind, kind);
+	return head;
+}
+
+static void no_event(void)
+{
+	size_t nr;
+
+	assert_int_equal(fake_nr_reserved(), 0);
+	assert_null(fake_ring_next(machine.ring[0], &nr));
+	assert_null(fake_ring_next(machine.ring[1], &nr));
+}
+
+static int machine_teardown(void **state)
+{
+	(void)state;
+	no_event();
+	fake_reset();
+	return 0;
+}
+
+#define machine_test(f) cmocka_unit_test_setup_teardown(f, machine_setup, machine_teardown)
+
+#endif
