@@ -12,6 +12,7 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 #define PAGE_ALIGN(x) (((x) + PAGE_BYTES - 1) & ~((__u64)PAGE_BYTES - 1))
 #define MAX_ERRNO 4095
+#define VM_PROT_EXEC 4 /* PROT_EXEC */
 
 static __always_inline __u32 stack_of_syscall(struct context *c, const struct pt_regs *regs)
 {
@@ -97,7 +98,9 @@ static __always_inline void vm_send(struct context *c, struct event_vm *what)
 	*e = *what;
 	head_set(&e->head, what->head.kind, 0, c->proc, bpf_ktime_get_ns());
 	e->tid = bpf_get_current_pid_tgid();
-	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+	/* New code: its mapping is to be read while it lasts. */
+	bpf_ringbuf_submit(e, what->prot & VM_PROT_EXEC ? BPF_RB_FORCE_WAKEUP
+							: submit_flags(c->thread, ring));
 }
 
 SEC("tracepoint/syscalls/sys_enter_mmap")

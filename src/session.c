@@ -364,7 +364,7 @@ static int on_event(struct session *s, uint64_t source)
 	switch ((enum source)(uint32_t)source) {
 	case SOURCE_RINGS:
 		nr = ring_set_drain(s->rings);
-		return nr < 0 ? (int)nr : 0;
+		return nr < 0 ? (int)nr : refresh_stale(s);
 	case SOURCE_TIMER:
 		if (read(s->timer, &expirations, sizeof(expirations)) < 0)
 			return 0;
@@ -447,15 +447,28 @@ static void say_command_runs_on(const struct session *s)
 		log_info("'%s' runs on as process %d", s->cli->argv[0], (int)s->target[0].tgid);
 }
 
+/* A last look at what has changed since the last one, however short ago that was. */
+static int look_again(struct session *s)
+{
+	long nr = ring_set_drain(s->rings);
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++)
+		s->target[i].refreshed_ns = 0;
+	return nr < 0 ? (int)nr : refresh_stale(s);
+}
+
 static int finish(struct session *s)
 {
 	uint64_t end_ns = session_now_ns();
 	uint16_t flags;
 	int err;
 
+	err = look_again(s);
 	loader_arm(s->loader, false);
 	s->armed = false;
-	err = drain_all(s);
+	if (!err)
+		err = drain_all(s);
 	if (!err)
 		err = feed_missing_exits(s);
 	if (!err)

@@ -216,7 +216,11 @@ static int feed_answer(const struct namer_answer *answer, void *arg)
 static void want_name(uint32_t proc, uint64_t address, void *arg)
 {
 	struct session *s = arg;
+	const struct session_target *t = session_target_of(s, proc);
 
+	/* What is not found in mappings that are out of date would stay without a name. */
+	if (t && t->stale && !t->gone && t->proc == proc)
+		return;
 	if (namer_want(s->namer, proc, address))
 		log_debug("no memory to name %#llx", (unsigned long long)address);
 }
@@ -308,6 +312,7 @@ static void on_exec(struct session *s, const struct event_proc *e)
 	t->proc = e->head.proc;
 	t->stale = true;
 	t->refreshed_ns = 0;
+	t->exec_ns = session_now_ns();
 	t->maps_hash = 0;
 	snprintf(t->info.comm, sizeof(t->info.comm), "%.*s", SEEP_COMM_LEN, e->comm);
 }

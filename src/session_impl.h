@@ -29,6 +29,7 @@ struct session_target {
 	bool gone, exit_seen;
 	bool stale; /* what it maps has changed, or may have */
 	uint64_t refreshed_ns;
+	uint64_t exec_ns; /* its image is as old as that; 0: older than the run */
 };
 
 /* A probe that has been set in some target. */

@@ -14,6 +14,9 @@
 #include "log.h"
 
 #define REFRESH_NS 100000000ull /* between two looks at the mappings of one target */
+/* A new image maps its libraries at once, and may be over in milliseconds. */
+#define REFRESH_YOUNG_NS 500000ull
+#define YOUNG_NS 1000000000ull
 
 struct session_target *session_target_of(struct session *s, uint32_t proc)
 {
@@ -40,6 +43,12 @@ static const char *refuse(const struct proc_info *info)
 	return NULL;
 }
 
+/* Of what is no process: is it the number of a thread? */
+static bool is_thread(pid_t tid)
+{
+	return !kill(tid, 0) || errno == EPERM;
+}
+
 static int target_init(struct session *s, struct session_target *t, pid_t tgid)
 {
 	const char *why;
@@ -58,12 +67,12 @@ static int target_init(struct session *s, struct session_target *t, pid_t tgid)
 		if (t->pidfd < 0)
 			err = -errno;
 	}
-	if (err == -ESRCH || err == -ENOENT)
-		log_error("no such process: %d", (int)tgid);
-	else if (err == -EINVAL)
+	if (err == -ESRCH && is_thread(tgid))
 		log_error("cannot profile %d: it is a thread; give its process (Tgid in "
 			  "/proc/%d/status)",
 			  (int)tgid, (int)tgid);
+	else if (err == -ESRCH || err == -ENOENT)
+		log_error("no such process: %d", (int)tgid);
 	else if (err)
 		log_error("cannot look at process %d: %s", (int)tgid, strerror(-err));
 	t->slot = (uint32_t)s->nr_targets + 1;
@@ -295,12 +304,17 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 	return err;
 }
 
+static uint64_t refresh_pause(const struct session_target *t, uint64_t now_ns)
+{
+	return t->exec_ns && now_ns - t->exec_ns < YOUNG_NS ? REFRESH_YOUNG_NS : REFRESH_NS;
+}
+
 int session_refresh_target(struct session *s, struct session_target *t)
 {
 	uint64_t now_ns = session_now_ns(), hash;
 	int err;
 
-	if (t->gone || (s->armed && now_ns - t->refreshed_ns < REFRESH_NS))
+	if (t->gone || (s->armed && now_ns - t->refreshed_ns < refresh_pause(t, now_ns)))
 		return 0;
 	t->refreshed_ns = now_ns;
 	t->stale = false;

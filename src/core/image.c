@@ -38,6 +38,7 @@ void image_free(struct image *image)
 		free((struct name *)(uintptr_t)value);
 	map64_release(&image->names);
 	heap_free(image->heap);
+	heap_free(image->held);
 	vm_free(image->vm);
 	free(image->mapping);
 	free(image);
@@ -54,6 +55,27 @@ void image_end(struct image *image)
 	vm_clear(image->vm);
 }
 
+int image_exit(struct image *image, uint64_t time_ns)
+{
+	struct heap *empty = heap_new();
+
+	if (empty && !image->ended) {
+		image->released += (int64_t)heap_nr_live(image->heap) - image->marks;
+		image->marks = 0;
+		image->held = image->heap;
+		image->heap = empty;
+		image->end_ns = time_ns;
+		empty = NULL;
+	} else if (!empty) {
+		image_end(image);
+		return -ENOMEM;
+	}
+	heap_free(empty);
+	image->ended = true;
+	vm_clear(image->vm);
+	return 0;
+}
+
 static int alloc_after_end(struct image *image, const struct heap_block *block, uint16_t flags)
 {
 	if (flags & ALLOC_RESTORED)
@@ -61,6 +83,8 @@ static int alloc_after_end(struct image *image, const struct heap_block *block, 
 	image->allocs++;
 	image->alloc_bytes += block->size_bytes;
 	image->released++;
+	if (image->held && heap_add(image->held, block) < 0)
+		return -ENOMEM;
 	return HEAP_DONE;
 }
 
@@ -90,12 +114,15 @@ int image_alloc(struct image *image, const struct heap_block *block, uint16_t fl
 	return outcome;
 }
 
-static int free_after_end(struct image *image, uint16_t flags)
+static int free_after_end(struct image *image, const struct heap_block *block, uint16_t flags,
+			  uint64_t time_ns)
 {
 	image->frees++;
 	image->released--;
 	image->taken_back += !!(flags & FREE_LOST);
 	image->missed_frees += !!(flags & FREE_REPLACED);
+	if (image->held && heap_remove(image->held, block, time_ns) < 0)
+		return -ENOMEM;
 	return HEAP_DONE;
 }
 
@@ -105,7 +132,7 @@ int image_free_block(struct image *image, const struct heap_block *block, uint16
 	int outcome;
 
 	if (image->ended)
-		return free_after_end(image, flags);
+		return free_after_end(image, block, flags, time_ns);
 	if (flags & FREE_RESYNC)
 		outcome = heap_remove_by_resync(image->heap, block->addr, block->birth_ns, time_ns);
 	else

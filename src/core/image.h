@@ -49,6 +49,8 @@ struct image {
 	struct image *older; /* of the same process */
 	struct site *sites;  /* its own, by struct site's next */
 	struct heap *heap;
+	struct heap *held; /* what it had when the process exited; NULL before that */
+	uint64_t end_ns;   /* of the exit */
 	struct vm *vm;
 	int64_t allocs, frees, released, marks;
 	int64_t frees_by_resync, missed_frees, taken_back; /* taken_back: FREE_LOST */
@@ -61,8 +63,11 @@ struct image {
 struct image *image_new(uint32_t proc);
 void image_free(struct image *image);
 
-/* Exec or exit: everything live is released. */
+/* Exec: everything live is released. */
 void image_end(struct image *image);
+/* The same for an exit; but what was live then is kept apart as held: memory that was never freed is what the user asked
+ * for. 0 or -ENOMEM (ended, but nothing held). */
+int image_exit(struct image *image, uint64_t time_ns);
 
 /*
  * Counts an allocation or a free into the heap and the numbers above: enum heap_outcome or -ENOMEM.

@@ -115,7 +115,7 @@ static bool judge_explained(const struct leak_facts *f, struct leak_verdict *out
 			 f->recent_unknown_frees);
 		return true;
 	} else if (share < EPOCH_SHARE) {
-		why = "but most of what it allocates in a while is freed again";
+		why = "but not in every part of the window";
 	} else if (f->trend.rising_share < RISING_SHARE) {
 		why = "but not steadily";
 	} else if (f->usual_lifetime_s > 0 &&
@@ -173,8 +173,8 @@ int leak_compare(const struct report_site *a, const struct report_site *b)
 		return a->verdict == VERDICT_LEAKING ? -1 : 1;
 	if (rank_a > rank_b || rank_a < rank_b)
 		return rank_a > rank_b ? -1 : 1;
-	if (a->live_bytes != b->live_bytes)
-		return a->live_bytes > b->live_bytes ? -1 : 1;
+	if (a->live_bytes + a->held_bytes != b->live_bytes + b->held_bytes)
+		return a->live_bytes + a->held_bytes > b->live_bytes + b->held_bytes ? -1 : 1;
 	if (a->alloc_bytes != b->alloc_bytes)
 		return a->alloc_bytes > b->alloc_bytes ? -1 : 1;
 	return 0;

@@ -104,12 +104,19 @@ static int feed_run(struct profile *p, const struct record_run *r)
 	return 0;
 }
 
+double profile_window_s(const struct profile *p, uint64_t time_ns)
+{
+	uint64_t start_ns = p->run.head.time_ns;
+
+	return time_ns > start_ns ? (double)(time_ns - start_ns) / 1e9 : 0;
+}
+
 static int feed_tick(struct profile *p, const struct event_head *head)
 {
 	bool is_end = head->kind == RECORD_END;
 	uint64_t grace = head->time_ns < PROFILE_GRACE_NS ? head->time_ns : PROFILE_GRACE_NS;
 	uint64_t before_ns = is_end ? UINT64_MAX : head->time_ns - grace;
-	double time_s = (double)(head->time_ns - p->run.head.time_ns) / 1e9;
+	double time_s = profile_window_s(p, head->time_ns);
 	struct target *t;
 	size_t i;
 	int err, tick_err;

@@ -17,6 +17,20 @@ static void end_image(struct image *image)
 		site_release(site);
 }
 
+static int exit_image(struct image *image, uint64_t time_ns)
+{
+	struct site *site;
+
+	image->exited = true;
+	if (image->ended)
+		return 0;
+	for (site = image->sites; site; site = site->next) {
+		site_release(site);
+		site->held = true;
+	}
+	return image_exit(image, time_ns);
+}
+
 static struct image *image_add(struct profile *p, struct target *target, uint32_t proc)
 {
 	struct image *image = image_new(proc);
@@ -85,11 +99,8 @@ int feed_proc(struct profile *p, const struct event_proc *e)
 	if (!image)
 		return -ENOMEM;
 	target = profile_target(p, e->head.proc);
-	if (e->head.kind == EVENT_EXIT) {
-		image->exited = true;
-		end_image(image);
-		return 0;
-	}
+	if (e->head.kind == EVENT_EXIT)
+		return exit_image(image, e->head.time_ns);
 	image->comm = comm;
 	image->tgid = e->tgid;
 	if (target->newest == image) {
@@ -97,6 +108,16 @@ int feed_proc(struct profile *p, const struct event_proc *e)
 		target->tgid = e->tgid;
 	}
 	return 0;
+}
+
+/* One that is first seen after its process has exited is held as well. */
+static struct site *event_site(struct profile *p, struct image *image, uint32_t stack)
+{
+	struct site *site = sites_get(&p->sites, &image->sites, image->proc, stack);
+
+	if (site && image->held)
+		site->held = true;
+	return site;
 }
 
 int feed_alloc(struct profile *p, const struct event_alloc *e)
@@ -109,7 +130,7 @@ int feed_alloc(struct profile *p, const struct event_alloc *e)
 	struct site *site;
 	int outcome;
 
-	site = image ? sites_get(&p->sites, &image->sites, e->head.proc, e->stack) : NULL;
+	site = image ? event_site(p, image, e->stack) : NULL;
 	if (!site)
 		return -ENOMEM;
 	outcome = image_alloc(image, &block, e->head.flags);
@@ -139,7 +160,7 @@ int feed_free(struct profile *p, const struct event_free *e)
 	struct site *site;
 	int outcome;
 
-	site = image ? sites_get(&p->sites, &image->sites, e->head.proc, e->stack) : NULL;
+	site = image ? event_site(p, image, e->stack) : NULL;
 	if (!site)
 		return -ENOMEM;
 	outcome = image_free_block(image, &block, e->head.flags, e->head.time_ns);

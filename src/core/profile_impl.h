@@ -91,6 +91,9 @@ int feed_free(struct profile *profile, const struct event_free *event);
 /* Frees born before then whose allocation has not come never see it: its event was lost. */
 void expire_marks(struct profile *profile, uint64_t before_ns);
 
+/* From the start of the run, in s; 0 before it. */
+double profile_window_s(const struct profile *profile, uint64_t time_ns);
+
 /* profile_vm.c: mappings and page faults */
 int feed_vm(struct profile *profile, const struct event_vm *event);
 int feed_fault(struct profile *profile, const struct event_fault *event);

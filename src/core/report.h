@@ -44,6 +44,8 @@ struct report_site {
 	const char *comm;
 	uint64_t live_bytes; /* allocated since the attach, not freed, and at least min-age old */
 	uint64_t live_objects;
+	uint64_t held_bytes; /* instead of live, when the process has exited: never freed */
+	uint64_t held_objects;
 	uint64_t alloc_bytes;
 	uint64_t alloc_objects;
 	uint64_t free_objects; /* of alloc_objects */
@@ -157,6 +159,8 @@ struct report {
 	struct report_fault_site *fault;
 	size_t nr_faults;
 	size_t nr_faults_all;
+	uint64_t held_bytes; /* sum over all sites */
+	uint64_t held_objects;
 	uint64_t minor_total; /* from the kernel's counters: exact also when events were lost */
 	uint64_t major_total;
 	struct report_fault_kind kind[8];

@@ -120,23 +120,32 @@ void site_release(struct site *site)
 	site->released_bytes += (uint64_t)site_live_bytes(site);
 }
 
+/* What a process had when it exited counts on, to the first tick after: by then its last events are read. */
+static int site_tick(const struct sites *sites, struct site *site, double time_s)
+{
+	int64_t level = site_live_bytes(site);
+
+	if (!site->series) {
+		site->series = malloc(sizeof(*site->series));
+		if (!site->series)
+			return -ENOMEM;
+		*site->series = sites->empty;
+	}
+	if (site->held)
+		level = (int64_t)(site->alloc_bytes - site->free_bytes);
+	series_add(site->series, time_s, (double)level);
+	site->ended = site->held;
+	return 0;
+}
+
 int sites_tick(struct sites *sites, double time_s)
 {
-	struct site *site;
 	int err = 0;
 	size_t i;
 
 	for (i = 0; i < sites->nr; i++) {
-		site = sites->item[i];
-		if (!site->series) {
-			site->series = malloc(sizeof(*site->series));
-			if (!site->series) {
-				err = -ENOMEM;
-				continue;
-			}
-			*site->series = sites->empty;
-		}
-		series_add(site->series, time_s, (double)site_live_bytes(site));
+		if (!sites->item[i]->ended && site_tick(sites, sites->item[i], time_s))
+			err = -ENOMEM;
 	}
 	series_add(&sites->empty, time_s, 0);
 	return err;

@@ -9,6 +9,7 @@
 #ifndef SEEP_CORE_SITES_H
 #define SEEP_CORE_SITES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,8 @@ struct site {
 	/* Freed blocks by the binary logarithm of their age in ns; all are halved before one would wrap. */
 	uint32_t lifetime[SITE_LIFETIMES];
 	struct series *series; /* of live bytes; NULL before the first tick */
+	bool held;	       /* its process has exited: the series ends with what it had then */
+	bool ended;	       /* and has ended */
 	struct site *next;     /* of the same image */
 	size_t group;	       /* scratch of a report under way */
 };

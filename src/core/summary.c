@@ -259,7 +259,7 @@ static void add_head(const struct profile *p, struct report *out)
 	out->sample_bytes = p->run.sample_bytes;
 	out->fault_period = p->run.fault_period;
 	out->final = p->ended;
-	out->duration_s = (double)(p->last_ns - p->run.head.time_ns) / 1e9;
+	out->duration_s = profile_window_s(p, p->last_ns);
 	out->predicted_pct = -1;
 	out->measured_pct = out->mode == RUN_LEAKS ? measured_overhead(p) : -1;
 }

@@ -110,14 +110,20 @@ static int group_add(struct groups *g, struct site *site)
 	return series_sum(&group->series, site->series);
 }
 
-static unsigned int epoch_of(const struct profile *p, uint64_t time_ns)
+/* When its blocks were last looked at: now, or at its exit. */
+static uint64_t image_time(const struct profile *p, const struct image *image)
 {
-	uint64_t start = p->run.head.time_ns, length = p->last_ns - start;
+	return image && image->held && image->end_ns < p->last_ns ? image->end_ns : p->last_ns;
+}
+
+static unsigned int epoch_of(const struct profile *p, uint64_t end_ns, uint64_t time_ns)
+{
+	uint64_t start = p->run.head.time_ns, length = end_ns > start ? end_ns - start : 0;
 	unsigned int epoch;
 
 	if (time_ns <= start || !length)
 		return 0;
-	if (time_ns >= p->last_ns)
+	if (time_ns >= end_ns)
 		return LEAK_EPOCHS - 1;
 	epoch = (unsigned int)((double)(time_ns - start) / (double)length * LEAK_EPOCHS);
 	return epoch < LEAK_EPOCHS ? epoch : LEAK_EPOCHS - 1;
@@ -126,7 +132,8 @@ static unsigned int epoch_of(const struct profile *p, uint64_t time_ns)
 static int group_block(const struct heap_block *block, void *arg)
 {
 	struct groups *g = arg;
-	uint64_t age_ns = g->p->last_ns > block->birth_ns ? g->p->last_ns - block->birth_ns : 0;
+	uint64_t end_ns = image_time(g->p, g->image);
+	uint64_t age_ns = end_ns > block->birth_ns ? end_ns - block->birth_ns : 0;
 	struct group *group;
 
 	if (!g->last || g->last->stack != block->stack)
@@ -134,7 +141,7 @@ static int group_block(const struct heap_block *block, void *arg)
 	if (!g->last)
 		return 0;
 	group = &g->item[g->last->group];
-	group->survivor_epochs |= 1u << epoch_of(g->p, block->birth_ns);
+	group->survivor_epochs |= 1u << epoch_of(g->p, end_ns, block->birth_ns);
 	if (group->usual_lifetime_s <= 0 || (double)age_ns / 1e9 > 2 * group->usual_lifetime_s)
 		group->live_old++;
 	if (age_ns < g->options->min_age_ns)
@@ -161,7 +168,7 @@ static int group_all(struct groups *g)
 	for (i = 0; i < g->p->nr_images; i++) {
 		g->image = g->p->image[i];
 		g->last = NULL;
-		(void)heap_walk(g->image->heap, group_block, g);
+		(void)heap_walk(g->image->held ? g->image->held : g->image->heap, group_block, g);
 	}
 	return 0;
 }
@@ -179,7 +186,9 @@ static double recent_unknown_frees(const struct profile *p, uint32_t proc, doubl
 
 static void group_judge(const struct groups *g, struct group *group)
 {
-	double window_s = (double)(g->p->last_ns - g->p->run.head.time_ns) / 1e9, mean;
+	double window_s =
+		profile_window_s(g->p, image_time(g->p, profile_image(g->p, group->proc)));
+	double mean;
 	struct report_site *site = &group->site;
 	struct leak_verdict verdict;
 	struct leak_facts facts = {
@@ -217,14 +226,20 @@ static void group_report(const struct groups *g, struct group *group)
 
 	site->tgid = image ? image->tgid : 0;
 	site->comm = image ? image->comm : "";
-	site->live_bytes = group->live_bytes;
-	site->live_objects = group->live_objects;
+	if (image && image->held) {
+		site->held_bytes = group->live_bytes;
+		site->held_objects = group->live_objects;
+	} else {
+		site->live_bytes = group->live_bytes;
+		site->live_objects = group->live_objects;
+	}
 	site->alloc_bytes = group->alloc_bytes;
 	site->alloc_objects = group->alloc_objects;
 	site->free_objects = group->free_objects;
 	site->stack_partial = group->view.partial;
-	if (group->oldest_birth_ns < g->p->last_ns)
-		site->oldest_age_s = (double)(g->p->last_ns - group->oldest_birth_ns) / 1e9;
+	if (group->oldest_birth_ns < image_time(g->p, image))
+		site->oldest_age_s =
+			(double)(image_time(g->p, image) - group->oldest_birth_ns) / 1e9;
 	group_judge(g, group);
 }
 
@@ -254,6 +269,16 @@ static void count_stacks(const struct groups *g, struct report *out)
 	}
 }
 
+static void count_held(const struct groups *g, struct report *out)
+{
+	size_t i;
+
+	for (i = 0; i < g->nr; i++) {
+		out->held_bytes += g->item[i].site.held_bytes;
+		out->held_objects += g->item[i].site.held_objects;
+	}
+}
+
 int summary_leaks(struct profile *p, const struct report_options *options, struct report *out)
 {
 	struct groups g = {.p = p, .options = options};
@@ -269,6 +294,7 @@ int summary_leaks(struct profile *p, const struct report_options *options, struc
 	if (g.nr)
 		qsort(g.item, g.nr, sizeof(*g.item), group_compare);
 	count_stacks(&g, out);
+	count_held(&g, out);
 	out->nr_sites_all = g.nr;
 	nr = options->top && options->top < g.nr ? options->top : g.nr;
 	err = -ENOMEM;

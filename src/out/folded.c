@@ -111,7 +111,7 @@ static int collect_leaks(struct folded *folded)
 		const struct report_site *site = &folded->report->site[i];
 
 		err = add_site(folded, &(struct folded_site){
-					       .weight = site->live_bytes,
+					       .weight = site->live_bytes + site->held_bytes,
 					       .tgid = site->tgid,
 					       .comm = site->comm,
 					       .frame = site->frame,

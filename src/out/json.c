@@ -236,12 +236,15 @@ static json_t *site_value(struct json_out *json, const struct report_site *site)
 	put(json, object, "pid", count_value(site->tgid));
 	put(json, object, "live_bytes", count_value(site->live_bytes));
 	put(json, object, "live_objects", count_value(site->live_objects));
+	put(json, object, "held_at_exit_bytes", count_value(site->held_bytes));
+	put(json, object, "held_at_exit_objects", count_value(site->held_objects));
 	put(json, object, "alloc_bytes", count_value(site->alloc_bytes));
 	put(json, object, "alloc_objects", count_value(site->alloc_objects));
 	put(json, object, "free_objects", count_value(site->free_objects));
 	put_growth(json, object, site);
 	put(json, object, "oldest_age_s",
-	    site->live_objects ? real_value(site->oldest_age_s, 3) : json_null());
+	    site->live_objects || site->held_objects ? real_value(site->oldest_age_s, 3)
+						     : json_null());
 	put(json, object, "stack_partial", json_boolean(site->stack_partial));
 	put(json, object, "stack", stack_value(json, site->frame, site->nr_frames));
 	return object;

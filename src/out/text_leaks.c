@@ -70,6 +70,13 @@ static void add_summary(struct text *text)
 		add_verdicts(text, &tally);
 	text_wrap(text, TEXT_INDENT);
 	text_incomplete(text);
+	if (report->held_objects) {
+		strbuf_printf(&text->line, "held at exit, never freed: %s in %s object%s",
+			      text_bytes(report->held_bytes).text,
+			      text_count(report->held_objects).text,
+			      text_plural(report->held_objects));
+		text_wrap(text, TEXT_INDENT);
+	}
 	strbuf_printf(&text->line, "live since the attach: %s in %s object%s",
 		      text_bytes(report->balance.live_bytes).text,
 		      text_count(report->balance.live).text, text_plural(report->balance.live));
@@ -139,7 +146,7 @@ static void add_details(struct text *text, const struct report_site *site)
 	if (site->free_objects)
 		strbuf_printf(&text->line, " (%.1f" TEXT_NBSP "%%)",
 			      100.0 * (double)site->free_objects / (double)site->alloc_objects);
-	if (site->live_objects)
+	if (site->live_objects || site->held_objects)
 		strbuf_printf(&text->line, "; oldest %s", text_duration(site->oldest_age_s).text);
 	if (has_trend(site) && (site->growth_ci[0] < 0 || site->growth_ci[1] > 0))
 		add_interval(text, site);
@@ -151,10 +158,13 @@ static void add_details(struct text *text, const struct report_site *site)
 static void add_site(struct text *text, size_t i)
 {
 	const struct report_site *site = &text->report->site[i];
+	uint64_t bytes = site->live_bytes + site->held_bytes;
+	uint64_t objects = site->live_objects + site->held_objects;
 
-	strbuf_printf(&text->line, "\n%2zu. %-11s %s live in %s object%s", i + 1,
-		      verdict_name(site->verdict), text_bytes(site->live_bytes).text,
-		      text_count(site->live_objects).text, text_plural(site->live_objects));
+	strbuf_printf(&text->line, "\n%2zu. %-11s %s %s in %s object%s", i + 1,
+		      verdict_name(site->verdict), text_bytes(bytes).text,
+		      site->held_objects ? "held at exit" : "live", text_count(objects).text,
+		      text_plural(objects));
 	add_growth(text, site);
 	text_wrap(text, TEXT_INDENT);
 	add_details(text, site);

@@ -63,6 +63,7 @@ void kernel_probe(struct kernel_features *f)
 	struct btf *btf;
 
 	*f = (struct kernel_features){0};
+	(void)libbpf_set_print(NULL); /* what is missing, our caller says */
 	if (!uname(&uts))
 		snprintf(f->release, sizeof(f->release), "%s", uts.release);
 	btf = btf__load_vmlinux_btf();

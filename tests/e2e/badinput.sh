@@ -48,14 +48,12 @@ a_thread() {
 	target_stop
 }
 
-# The parent, which is told to be silent, does not reap it.
 a_zombie() {
-	open_pipe zombie
-	spawn "$FD" sh -c 'sh -c "exit 0" & echo $! >zombie.pid; exec sleep 60' 
-	wait_until test -s zombie.pid
-	wait_until grep -q '^State:.Z' "/proc/$(cat zombie.pid)/status"
-	refuse "a process that has exited already" 1 "has exited" leaks -p "$(cat zombie.pid)" -d 1s
-	kill -KILL "$PID"
+	target_start "$BUILD/tests/e2e/cases"
+	target_do zombie
+	wait_until grep -q '^State:.Z' "/proc/$RESULT/status"
+	refuse "a process that has exited already" 1 "has exited" leaks -p "$RESULT" -d 1s
+	target_stop
 }
 
 # Killed when the first of its probes is in place.
@@ -99,6 +97,7 @@ exits_at_any_time() {
 }
 
 # Touches a page of its own every millisecond, 20000 times, then waits.
+# shellcheck disable=SC2016 # no expansions, immediate values
 STATIC_64='
 .globl _start
 _start:	lea memory(%rip), %rbx
@@ -118,6 +117,7 @@ _start:	lea memory(%rip), %rbx
 time:	.quad 0, 1000000
 	.lcomm memory, 20001 * 4096
 '
+# shellcheck disable=SC2016
 STATIC_32='
 .globl _start
 _start:	mov $29, %eax
@@ -133,7 +133,7 @@ other_programs() {
 	fi
 	echo "$STATIC_64" | as --64 -o static.o - && ld -m elf_x86_64 -o static static.o || exit 1
 	echo "$STATIC_32" | as --32 -o static32.o - && ld -m elf_i386 -o static32 static32.o || exit 1
-	open_pipe static
+	open_pipe static.told
 	spawn "$FD" ./static
 	refuse "a program without an allocator: leaks" 1 "no allocator found in $PID \(static\): searched [0-9]+ " leaks -p "$PID" -d 1s
 	seep_run faults --json -p "$PID" -d 500ms
@@ -143,7 +143,7 @@ other_programs() {
 		fails "a program without an allocator: faults" "status $STATUS" "$(cat "$WORK/seep.err" "$WORK/seep.out")"
 	fi
 	kill -KILL "$PID"
-	open_pipe static
+	open_pipe static.told
 	spawn "$FD" ./static32
 	if wait_until grep -q static32 "/proc/$PID/comm"; then
 		refuse "a 32-bit program" 1 "32-bit" leaks -p "$PID" -d 1s

@@ -722,6 +722,16 @@ static long edge_20(void)
 	return ns;
 }
 
+/* A child that nobody reaps. */
+static long zombie(void)
+{
+	pid_t child = fork();
+
+	if (!child)
+		_exit(0);
+	return child;
+}
+
 MALLOC_SITE(edge_21_child)
 
 static long edge_21(void)
@@ -1009,6 +1019,7 @@ static const struct work works[] = {
 	{"load_start", load_start},
 	{"load_stop", load_stop},
 	{"edge_20", edge_20},
+	{"zombie", zombie},
 	{"edge_21", edge_21},
 	{"edge_22", edge_22},
 	{"edge_22_new_image", edge_22_new_image},

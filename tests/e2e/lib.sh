@@ -60,14 +60,17 @@ open_pipe() {
 	exec {FD}<>"$WORK/$1"
 }
 
-# spawn FD COMMAND...: what becomes of the command is told on FD: "pid N" at once, "exit STATUS" in the end. Its id is
-# in PID.
+# spawn FD COMMAND...: what becomes of the command is told on FD: "pid N" before it starts, "exit STATUS" in the end.
+# Its id is in PID. A command that is a function must exec.
 spawn() {
 	local tell=$1 word
 	shift
 	{
-		"$@" &
-		echo "pid $!" >&"$tell"
+		(
+			echo "pid $BASHPID" >&"$tell"
+			[ "$(type -t "$1")" != function ] || "$@"
+			exec "$@"
+		) &
 		wait $!
 		echo "exit $?" >&"$tell"
 	} 2>/dev/null &

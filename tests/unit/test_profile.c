@@ -863,7 +863,10 @@ static void test_kinds_of_faults(void **state)
 		for (size_t j = 0; j < nr; j++)
 			expected += !strcmp(place[j].kind, report.kind[i].kind);
 		assert_int_equal(report.kind[i].major, expected);
-		assert_int_equal(report.kind[i].minor, expected ? expected : nr);
+		/* the heap and the stack have grown into the gaps beside them */
+		if (!strcmp(report.kind[i].kind, "heap") || !strcmp(report.kind[i].kind, "stack"))
+			expected++;
+		assert_int_equal(report.kind[i].minor, expected ? expected : nr - 2);
 	}
 	report_release(&report);
 	profile_free(profile);
