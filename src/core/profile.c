@@ -116,6 +116,8 @@ static int feed_tick(struct profile *p, const struct event_head *head)
 	bool is_end = head->kind == RECORD_END;
 	uint64_t grace = head->time_ns < PROFILE_GRACE_NS ? head->time_ns : PROFILE_GRACE_NS;
 	uint64_t before_ns = is_end ? UINT64_MAX : head->time_ns - grace;
+	/* The rings have been emptied since the tick before. */
+	uint64_t read_ns = is_end ? UINT64_MAX : p->last_ns;
 	double time_s = profile_window_s(p, head->time_ns);
 	struct target *t;
 	size_t i;
@@ -129,7 +131,7 @@ static int feed_tick(struct profile *p, const struct event_head *head)
 		p->end_flags = head->flags;
 	}
 	expire_marks(p, before_ns);
-	err = apply_vm(p, before_ns);
+	err = apply_vm(p, read_ns);
 	for (i = 0; i < p->nr_targets; i++) {
 		t = p->target[i];
 		series_add(&t->unknown_frees, time_s, (double)t->counter[STAT_FREES_UNKNOWN]);

@@ -49,7 +49,7 @@ a_thread() {
 }
 
 a_zombie() {
-	target_start "$BUILD/tests/e2e/cases"
+	target_start "$BUILD/tests/e2e/lives"
 	target_do zombie
 	wait_until grep -q '^State:.Z' "/proc/$RESULT/status"
 	refuse "a process that has exited already" 1 "has exited" leaks -p "$RESULT" -d 1s

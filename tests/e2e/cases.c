@@ -9,55 +9,19 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 
+#include "blocks.h"
 #include "target.h"
 
 #define HUGE_BYTES (1ul << 47) /* more than an address space holds */
 #define PAGE 4096ul
-#define MAX_BLOCKS 200003
-
-extern char **environ;
-
-static void *block[MAX_BLOCKS];
 
 /* Of the preloaded allocator (interpose.c): called inside malloc(). */
 extern void (*interpose_hook)(size_t size) __attribute__((weak));
-
-#define MALLOC_SITE(name)                                                                          \
-	SITE void *name(size_t size)                                                               \
-	{                                                                                          \
-		return malloc(size);                                                               \
-	}
-#define REALLOC_SITE(name)                                                                         \
-	SITE void *name(void *p, size_t size)                                                      \
-	{                                                                                          \
-		return realloc(p, size);                                                           \
-	}
-
-static void fill(void *(*site)(size_t size), size_t size, size_t nr)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++) {
-		block[i] = site(size);
-		REQUIRE(block[i]);
-	}
-}
-
-static void empty(size_t from, size_t to)
-{
-	for (; from < to; from++) {
-		free(block[from]);
-		block[from] = NULL;
-	}
-}
 
 /* --- calls that fail, and odd sizes -------------------------------------------------------------- */
 
@@ -644,25 +608,6 @@ static long edge_19(void)
 
 /* --- cost ---------------------------------------------------------------------------------------------- */
 
-/* ns for a pair of malloc and free: the best of some runs, for others use the machine as well. */
-static long cost(void)
-{
-	struct timespec start, end;
-	long best = 0, ns;
-	int run, i;
-
-	for (run = 0; run < 9; run++) {
-		clock_gettime(CLOCK_MONOTONIC, &start);
-		for (i = 0; i < 2003; i++)
-			free(malloc(64));
-		clock_gettime(CLOCK_MONOTONIC, &end);
-		ns = (end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec;
-		if (!run || ns < best)
-			best = ns;
-	}
-	return best / 2003;
-}
-
 static _Atomic bool load_stops;
 static pthread_t load_thread[2];
 
@@ -692,91 +637,6 @@ static long load_stop(void)
 	for (i = 0; i < 2; i++)
 		REQUIRE(!pthread_join(load_thread[i], NULL));
 	return 0;
-}
-
-/* --- fork, vfork, exec ----------------------------------------------------------------------------------- */
-
-MALLOC_SITE(edge_20_before)
-MALLOC_SITE(edge_20_child)
-
-/* Returns what a pair costs in the child. */
-static long edge_20(void)
-{
-	int fd[2], status;
-	long ns = -1;
-	pid_t child;
-
-	fill(edge_20_before, 197, 37);
-	REQUIRE(!pipe(fd));
-	child = fork();
-	if (!child) {
-		empty(0, 37);
-		fill(edge_20_child, 199, 41);
-		ns = cost();
-		_exit(write(fd[1], &ns, sizeof(ns)) != sizeof(ns));
-	}
-	REQUIRE(waitpid(child, &status, 0) == child && !status);
-	REQUIRE(read(fd[0], &ns, sizeof(ns)) == sizeof(ns));
-	close(fd[0]);
-	close(fd[1]);
-	return ns;
-}
-
-/* A child that nobody reaps. */
-static long zombie(void)
-{
-	pid_t child = fork();
-
-	if (!child)
-		_exit(0);
-	return child;
-}
-
-MALLOC_SITE(edge_21_child)
-
-static long edge_21(void)
-{
-	char *const argv[] = {"true", NULL};
-	int status;
-	pid_t child;
-
-	child = vfork();
-	if (!child) {
-		fill(edge_21_child, 211, 43);
-		empty(0, 13);
-		execv("/bin/true", argv);
-		_exit(1);
-	}
-	REQUIRE(waitpid(child, &status, 0) == child && !status);
-	REQUIRE(!posix_spawn(&child, "/bin/true", NULL, NULL, argv, environ));
-	REQUIRE(waitpid(child, &status, 0) == child && !status);
-	return 0;
-}
-
-MALLOC_SITE(edge_22_before)
-MALLOC_SITE(edge_22_after)
-
-static long edge_22(void)
-{
-	char *const argv[] = {"cases", NULL};
-
-	fill(edge_22_before, 223, 47);
-	execv("/proc/self/exe", argv);
-	return -1;
-}
-
-static long edge_22_new_image(void)
-{
-	fill(edge_22_after, 227, 53);
-	return 0;
-}
-
-MALLOC_SITE(edge_23_malloc)
-
-static long edge_23(void)
-{
-	fill(edge_23_malloc, 229, 59);
-	exit(0);
 }
 
 /* --- blocks older than the attach ------------------------------------------------------------------------ */
@@ -1018,12 +878,6 @@ static const struct work works[] = {
 	{"cost", cost},
 	{"load_start", load_start},
 	{"load_stop", load_stop},
-	{"edge_20", edge_20},
-	{"zombie", zombie},
-	{"edge_21", edge_21},
-	{"edge_22", edge_22},
-	{"edge_22_new_image", edge_22_new_image},
-	{"edge_23", edge_23},
 	{"edge_27_prepare", edge_27_prepare},
 	{"edge_27", edge_27},
 	{"edge_28_map", edge_28_map},

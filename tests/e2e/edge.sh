@@ -204,11 +204,11 @@ interposed() {
 
 lives() {
 	local cost
-	target_start "$CASES"
+	target_start "$BUILD/tests/e2e/lives"
 	target_do cost
 	cost=$RESULT
 	target_stop
-	session "$CASES" || fails "attach to a process that forks" "$(cat "$WORK/seep.err")"
+	session "$BUILD/tests/e2e/lives" || fails "attach to a process that forks" "$(cat "$WORK/seep.err")"
 	do_case edge_20 "edge-20 what a child does after fork is not the parent's" .allocs=37 .frees=0 \
 		.frees_unknown=0 edge_20_before.live_objects=37 edge_20_before.live_bytes=7289 \
 		edge_20_child.alloc_objects=0

@@ -79,7 +79,7 @@ static inline void target_do(const struct work *work, const char *name)
 	_exit(2);
 }
 
-/* With arguments does those and ends, else what standard input says. */
+/* With arguments does those and ends, else what standard input says, until "quit". */
 static inline int target_serve(const struct work *work, int argc, char **argv)
 {
 	char line[100];
@@ -90,7 +90,7 @@ static inline int target_serve(const struct work *work, int argc, char **argv)
 	if (argc > 1)
 		return 0;
 	target_write("ready\n");
-	while (target_read(line, sizeof(line)))
+	while (target_read(line, sizeof(line)) && strcmp(line, "quit"))
 		target_do(work, line);
 	return 0;
 }

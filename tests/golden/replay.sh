@@ -19,6 +19,10 @@ verdict() { # NAME PROBLEM: one test case; no problem is success
 	fi
 }
 
+lines() { # FILE: JSON is one line: a line a member, so that a difference can be read
+	sed 's/,"/,\n"/g' "$1"
+}
+
 # replay EXPECTED-FILE STATUS CAPTURE OPTION...
 replay() {
 	local expected=$here/$1 status=$2 capture=$3 out=$WORK/$1 got problem=""
@@ -29,7 +33,7 @@ replay() {
 	if [ "$got" != "$status" ]; then
 		problem="exit status $got, not $status"$'\n'$(<"$out.err")
 	elif ! cmp -s "$expected" "$out"; then
-		problem=$(diff -u "$expected" "$out" | cut -c 1-200 | head -n 20)
+		problem=$(diff -u <(lines "$expected") <(lines "$out") | head -n 20)
 	fi
 	verdict "replay: ${expected##*/}" "$problem"
 }

@@ -724,8 +724,8 @@ static void test_mappings_in_any_order(void **state)
 		struct profile *profile = new_profile(&s, RUN_LEAKS);
 		struct report report;
 
-		assert_int_equal(stream_named_stack(&s, 7, "f main"), 0);
-		assert_int_equal(stream_named_stack(&s, 8, "g main"), 0);
+		assert_false(stream_named_stack(&s, 7, "f main") || stream_named_stack(&s, 8, "g"));
+		assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 25), 0);
 		for (int i = 0; i < 3; i++) {
 			int which = (order < 3 ? order + i : order - i + 3) % 3;
 
@@ -736,14 +736,14 @@ static void test_mappings_in_any_order(void **state)
 			else
 				assert_int_equal(stream_vm(&s, EVENT_MMAP, 30, &again), 0);
 		}
-		assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 3 * STREAM_S + 25), 0);
+		assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 40), 0);
 		report = report_of(profile);
 		assert_int_equal(report.nr_mappings, 1);
 		assert_int_equal(report.mapping[0].live_bytes, 0x3000);
 		assert_int_equal(report.mapping[0].live_mappings, 2);
 		assert_int_equal(report.mapping[0].mapped_bytes, 0x4000);
 		report_release(&report);
-		assert_int_equal(stream_mark(&s, RECORD_END, 0, 3 * STREAM_S + 26), 0);
+		assert_int_equal(stream_mark(&s, RECORD_END, 0, 41), 0);
 		report = report_of(profile);
 		assert_int_equal(report.nr_mappings, 2);
 		assert_int_equal(report.mapping[1].live_bytes, 0x1000);
