@@ -193,7 +193,8 @@ $(BUILD)/tests/sys/%: tests/sys/%.c $(TEST_LIBS)
 	$(test_program)
 
 # The BPF sources as C: tests/bpf/ comes first in the search path and brings its own <bpf/...>.
-$(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SHARED) $(BUILD)/flags.san
+$(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SHARED) $(BUILD)/flags.san \
+		$(wildcard bpf/*.c bpf/*.h tests/bpf/*.h tests/bpf/bpf/*.h)
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -Itests/bpf $(SAN_CFLAGS) -DSEEP_NATIVE_BPF -D__TARGET_ARCH_$(BPF_ARCH) \

@@ -13,6 +13,7 @@
  * realloc takes its old block out of the map at its entry, for the same reason, and puts it back
  * when it fails.
  */
+#include "blocks.bpf.h"
 #include "common.bpf.h"
 #include "stack.bpf.h"
 
@@ -122,11 +123,10 @@ static __always_inline void count_free(struct context *c, const struct block_val
 static __always_inline void block_replaced(struct context *c, const struct block_key *key,
 					   __u64 now)
 {
-	struct block_value *old = bpf_map_lookup_elem(&blocks, key), gone;
+	struct block_value gone = {};
 
-	if (!old)
+	if (!block_take(key, &gone))
 		return;
-	gone = *old;
 	count_free(c, &gone);
 	count_in(c->counters, STAT_MISSED_FREES, 1);
 	send_free(c, key, &gone, FREE_REPLACED, now);
@@ -137,17 +137,17 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 {
 	struct block_key key = {.addr = addr, .proc = c->proc};
 	struct block_value block = {
-		.size_bytes = call->size, .birth_ns = now, .stack = call->stack};
+		.size_bytes = call->size, .birth_ns = now, .stack = call->stack, .proc = c->proc};
 	int err;
 
 	if (c->thread->last_freed == addr)
 		c->thread->last_freed = 0;
 	count_in(c->counters, STAT_ALLOCS, 1);
 	count_in(c->counters, STAT_ALLOC_BYTES, block.size_bytes);
-	err = bpf_map_update_elem(&blocks, &key, &block, BPF_NOEXIST);
+	err = block_put(&key, &block);
 	if (err == -EEXIST) {
 		block_replaced(c, &key, now);
-		err = bpf_map_update_elem(&blocks, &key, &block, BPF_ANY);
+		err = block_put(&key, &block);
 	}
 	if (err) {
 		count_in(c->counters, STAT_LOST_ALLOCS, 1);
@@ -160,33 +160,30 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 static __always_inline void old_block_take(struct context *c, struct call *call)
 {
 	struct block_key key = {.addr = call->ptr, .proc = c->proc};
-	struct block_value *old;
+	struct block_value old = {};
 
 	call->has_old = 0;
-	if (!call->ptr)
+	if (!call->ptr || !block_take(&key, &old))
 		return;
-	old = bpf_map_lookup_elem(&blocks, &key);
-	if (!old)
-		return;
-	call->old = *old;
-	if (!bpf_map_delete_elem(&blocks, &key))
-		call->has_old = 1;
+	call->old = old;
+	call->has_old = 1;
 }
 
 /* The realloc failed, or was left: its old block lives on. */
 static __always_inline void old_block_restore(struct context *c, struct call *call)
 {
 	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+	struct block_value old = call->old;
 
 	if (!call->has_old)
 		return;
 	call->has_old = 0;
-	if (bpf_map_update_elem(&blocks, &key, &call->old, BPF_NOEXIST)) {
+	if (block_put(&key, &old)) {
 		count_in(c->counters, STAT_LOST_ALLOCS, 1);
-		send_free(c, &key, &call->old, FREE_LOST, call->old.birth_ns);
+		send_free(c, &key, &old, FREE_LOST, old.birth_ns);
 		return;
 	}
-	send_alloc(c, &key, &call->old, ALLOC_RESTORED);
+	send_alloc(c, &key, &old, ALLOC_RESTORED);
 }
 
 /* The realloc succeeded: its old block has ended. */
@@ -379,7 +376,7 @@ SEC("uprobe")
 int free_enter(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx), ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
-	struct block_value *known, block;
+	struct block_value block = {};
 	struct block_key key = {};
 	struct context c;
 
@@ -390,10 +387,7 @@ int free_enter(struct pt_regs *ctx)
 		return 0;
 	key.addr = ptr;
 	key.proc = c.proc;
-	known = bpf_map_lookup_elem(&blocks, &key);
-	if (known)
-		block = *known;
-	if (!known || bpf_map_delete_elem(&blocks, &key)) {
+	if (!block_take(&key, &block)) {
 		if (c.thread->last_freed != ptr)
 			count_in(c.counters, STAT_FREES_UNKNOWN, 1);
 		c.thread->last_freed = ptr;

@@ -18,7 +18,7 @@
 #define MAX_CALLS                                                                                  \
 	4 /* allocator calls under way at once in a thread: more than one only on other stacks */
 #define NEST_BYTES (1 << 18) /* further down the same stack than this, no allocator calls itself */
-#define WINDOW_WORDS 128     /* of the stack, read at once */
+#define WINDOW_WORDS 64	     /* of the stack, read at once */
 #define PAGE_BYTES 4096
 
 /* Native tests change the configuration as they go. */
@@ -36,12 +36,16 @@ SEEP_RODATA struct seep_config config __weak = {
 	.task_storage = 1,
 	.task_pt_regs = 1,
 	.fault_period = 1,
+	.block_sets = 1,
 	.stack_hash_mask = ~0U,
 };
 
 /* Written by userspace while programs run. */
 volatile __u32 armed __weak = 0;	      /* until 1, programs do nothing */
 volatile __u32 targets_generation __weak = 0; /* grows when a slot is given or taken */
+
+/* Blocks in the hash behind the table, ever: while 0, nobody looks there. */
+volatile __u64 blocks_in_hash __weak = 0;
 
 /* Read by userspace: events lost since the start, so that a resync need not wait for counters. */
 volatile __u64 lost_events __weak = 0;
@@ -112,6 +116,14 @@ struct {
 	__type(key, struct block_key);
 	__type(value, struct block_value);
 } blocks SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct block_set);
+} block_sets SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -168,8 +168,8 @@ struct seep_config {
 	__u32 task_storage;    /* thread state in task storage, else in a hash by tid */
 	__u32 task_pt_regs;    /* bpf_task_pt_regs() is there (5.15) */
 	__u32 fault_period;    /* a fault event stands for this many faults */
+	__u32 block_sets;      /* of the block table, a power of two; 0: there is none */
 	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
-	__u32 reserved;
 };
 
 /*
@@ -208,8 +208,25 @@ struct block_value {
 	__u64 size_bytes;
 	__u64 birth_ns;
 	__u32 stack;
-	__u32 zero;
+	__u32 proc; /* as in the key */
 };
+
+/*
+ * The block map is a table of sets in front of a hash. A block lives in its set, found by its hash,
+ * and never moves: taking and giving back a place is one atomic operation. A block that finds its
+ * set full goes to the hash, which grows on demand and is several times slower.
+ */
+#define SEEP_BLOCK_WAYS 8
+#define SEEP_BLOCK_TAKEN 1 /* as an address: somebody is writing here */
+
+struct block_set {
+	__u64 addr[SEEP_BLOCK_WAYS]; /* one cache line; 0: free */
+	struct block_value block[SEEP_BLOCK_WAYS];
+};
+
+/* The set of a block, the same in BPF and in userspace. */
+#define SEEP_BLOCK_HASH(addr, proc)                                                                \
+	((__u32)((((addr) >> 4) ^ ((__u64)(proc) << 40)) * 0x9e3779b97f4a7c15ULL >> 32))
 
 enum stack_flags {
 	STACK_PARTIAL = 1 << 0,	   /* the walk stopped before the outermost frame */
@@ -251,6 +268,7 @@ _Static_assert(sizeof(struct event_vm) == 64, "event_vm");
 _Static_assert(sizeof(struct event_fault) == 32, "event_fault");
 _Static_assert(sizeof(struct event_proc) == 40, "event_proc");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
+_Static_assert(sizeof(struct block_set) == 256, "block_set");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct stack_value) == 8 + 8 * SEEP_MAX_FRAMES, "stack_value");
 _Static_assert(sizeof(struct seep_config) == 32, "seep_config");

@@ -44,6 +44,7 @@ struct cli_options {
 	const char *input;   /* report: the capture file */
 	uint64_t min_age_ns;
 	bool allocator_frames;
+	bool throwing_new;   /* probe operator new also where an exception would not survive it */
 	bool record_faults;  /* record --faults */
 	int verbose;	     /* 0, 1, 2 */
 	int ready_fd;	     /* -1: none */

@@ -43,6 +43,10 @@ static const struct cli_option options[] = {
 	 "do not count younger blocks as live"},
 	{"allocator-frames", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_REPORT), FIELD(allocator_frames),
 	 0, 0, NULL, NULL, "keep the allocator's own frames in stacks"},
+	{"throwing-new", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(throwing_new), 0, 0,
+	 NULL, NULL,
+	 "probe operator new of jemalloc, tcmalloc and\nmimalloc too: a bad_alloc that the "
+	 "program\nwould have caught then ends it"},
 	{"capture", 0, CLI_FILE, REPORTS, FIELD(capture), 0, 0, "FILE", "a file name",
 	 "write a capture for 'seep report' as well"},
 	{"faults", 0, CLI_FLAG, ON(CMD_RECORD), FIELD(record_faults), 0, 0, NULL, NULL,

@@ -154,7 +154,7 @@ static void describe_probes(const struct session *s, uint32_t slot, struct strbu
 
 	for (i = 0; i < s->nr_attached; i++) {
 		if (s->attached[i].slot == slot)
-			nr += s->attached[i].object->nr_sites;
+			nr += s->attached[i].nr_sites;
 	}
 	strbuf_printf(out, "%zu probes", nr);
 	for (nr = 0, i = 0; i < s->nr_attached; i++) {

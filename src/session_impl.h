@@ -41,6 +41,7 @@ struct session_probe {
 struct session_attached {
 	uint32_t slot;
 	const struct discover_object *object;
+	size_t nr_sites; /* probed */
 };
 
 struct session {

@@ -240,18 +240,29 @@ static void say_probe(const struct discover_object *object, const struct discove
 			 site->function->symbol, object->path, p->why);
 }
 
+/* See allocator_function_throws(): no harm is done unless the user has asked for it. */
+static bool leave_out(const struct session *s, const struct discover_site *site)
+{
+	return !s->cli->throwing_new && allocator_function_throws(site->function);
+}
+
 static int attach_object(struct session *s, const struct session_target *t,
 			 const struct discover_found *found)
 {
 	const struct discover_site *site;
+	bool left_out = false;
 	uint16_t number;
-	size_t i;
+	size_t nr = 0, i;
 	int err;
 
 	if (ARRAY_GROW(&s->attached, &s->cap_attached, s->nr_attached + 1))
 		return -ENOMEM;
 	for (i = 0; i < found->object->nr_sites; i++) {
 		site = &found->object->site[i];
+		if (leave_out(s, site)) {
+			left_out = true;
+			continue;
+		}
 		err = probe_number(s, found->object, site, &number);
 		if (!err)
 			err = attach_site(&s->attach, s->loader, t->tgid, found->kernel_path, site,
@@ -259,9 +270,14 @@ static int attach_object(struct session *s, const struct session_target *t,
 		if (err)
 			return err;
 		say_probe(found->object, site);
+		nr++;
 	}
+	if (left_out)
+		log_warn("operator new in '%s' is not probed: a return probe there would turn a "
+			 "bad_alloc that %d catches into its end (--throwing-new probes it)",
+			 found->object->path, (int)t->tgid);
 	s->attached[s->nr_attached++] =
-		(struct session_attached){.slot = t->slot, .object = found->object};
+		(struct session_attached){.slot = t->slot, .object = found->object, .nr_sites = nr};
 	return 0;
 }
 

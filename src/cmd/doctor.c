@@ -30,6 +30,7 @@ static void print_features(const struct kernel_features *f)
 	line(f->task_storage, "task storage (5.11)", "thread state in a hash, slower");
 	line(f->task_pt_regs, "registers of system calls (5.15)", "no stacks of mappings");
 	line(f->hash_on_demand, "maps that grow on demand (6.1)", "all allocated at start");
+	line(f->atomics, "atomic operations (5.12)", "blocks in a hash alone, slower");
 	line(f->syscall_tracepoints, "tracepoints of system calls", "no mappings");
 	line(f->uprobe_multi, "uprobe multi links (6.6)", "not used yet");
 	line(f->uprobe_session, "uprobe session links (6.13)", "not used yet");

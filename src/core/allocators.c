@@ -184,6 +184,20 @@ const struct allocator_function *allocator_functions(size_t *nr)
 	return functions;
 }
 
+bool allocator_function_throws(const struct allocator_function *function)
+{
+	static const char *const prefix[] = {"_Znw", "_Zna", "mi_new", "tc_new"};
+	size_t i;
+
+	if (strstr(function->symbol, "nothrow"))
+		return false;
+	for (i = 0; i < sizeof(prefix) / sizeof(prefix[0]); i++) {
+		if (!strncmp(function->symbol, prefix[i], strlen(prefix[i])))
+			return true;
+	}
+	return false;
+}
+
 bool allocator_function_is_operator(const struct allocator_function *function)
 {
 	return !strncmp(function->symbol, "_Zn", 3) || !strncmp(function->symbol, "_Zd", 3);

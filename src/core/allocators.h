@@ -35,6 +35,12 @@ const struct allocator_family *allocator_family_of(bool (*exported)(const char *
 /* The functions to probe in an object of a family; *nr gets their number. Static. */
 const struct allocator_function *allocator_functions(size_t *nr);
 
+/*
+ * May it end in an exception? A return probe takes the place of the return address, and no unwinder gets past it: an
+ * exception that the program would have caught ends it. So such a function gets none, unless the user says so.
+ */
+bool allocator_function_throws(const struct allocator_function *function);
+
 /* Is it an operator new or delete, to be probed only in families with has_operators? */
 bool allocator_function_is_operator(const struct allocator_function *function);
 

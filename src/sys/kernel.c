@@ -57,6 +57,30 @@ static bool loads_as(enum bpf_attach_type type)
 	return err == EBADF;
 }
 
+/* Loads a compare and swap on the stack. */
+static bool has_atomics(void)
+{
+	const struct bpf_insn insn[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_STX | BPF_MEM | BPF_DW,
+		 .dst_reg = BPF_REG_10,
+		 .src_reg = BPF_REG_0,
+		 .off = -8},
+		{.code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		 .dst_reg = BPF_REG_10,
+		 .src_reg = BPF_REG_0,
+		 .off = -8,
+		 .imm = BPF_CMPXCHG},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, ARRAY_SIZE(insn), NULL);
+	bool loaded = fd >= 0;
+
+	fd_close(&fd);
+	return loaded;
+}
+
 void kernel_probe(struct kernel_features *f)
 {
 	struct utsname uts;
@@ -81,6 +105,7 @@ void kernel_probe(struct kernel_features *f)
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_task_pt_regs, NULL) > 0;
 	f->hash_on_demand = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
 	f->syscall_tracepoints = kernel_tracepoint_id("syscalls", "sys_enter_mmap") >= 0;
+	f->atomics = has_atomics();
 	f->uprobe_multi = loads_as(ATTACH_UPROBE_MULTI);
 	f->uprobe_session = loads_as(ATTACH_UPROBE_SESSION);
 	btf__free(btf);

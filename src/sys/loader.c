@@ -17,6 +17,9 @@
 
 #define DEFAULT_RINGS 8
 #define BATCH 4096
+#define BLOCK_SETS_MAX 65536 /* 16 MiB, for half a million blocks */
+#define BLOCK_SETS_MIN                                                                             \
+	4096 /* fewer are not worth it: a hash alone holds exactly what was asked for */
 
 struct loader {
 	struct seep_bpf *skel;
@@ -24,6 +27,8 @@ struct loader {
 	int ring_fd[SEEP_MAX_RINGS];
 	struct slot_value *slots; /* the map itself */
 	size_t slots_bytes;
+	struct block_set *sets; /* likewise; NULL: there are none */
+	uint32_t nr_sets;
 	uint32_t max_targets;
 	int nr_cpus;
 	struct seep_counters *scratch; /* one for each CPU */
@@ -100,6 +105,35 @@ static int size_map(struct bpf_map *map, uint32_t max_entries, bool on_demand)
 	return err;
 }
 
+/* The largest power of two of sets that holds no more than half of the blocks. */
+static uint32_t choose_sets(const struct loader_options *options,
+			    const struct kernel_features *features)
+{
+	uint32_t sets = BLOCK_SETS_MAX;
+
+	if (!options->allocations || !features->atomics)
+		return 0;
+	while (sets >= BLOCK_SETS_MIN && sets * SEEP_BLOCK_WAYS > options->max_blocks / 2)
+		sets /= 2;
+	return sets >= BLOCK_SETS_MIN ? sets : 0;
+}
+
+static int configure_blocks(struct loader *l, const struct loader_options *options,
+			    const struct kernel_features *features)
+{
+	uint32_t in_sets;
+	int err;
+
+	l->nr_sets = choose_sets(options, features);
+	in_sets = l->nr_sets * SEEP_BLOCK_WAYS;
+	err = bpf_map__set_max_entries(l->skel->maps.block_sets, l->nr_sets ? l->nr_sets : 1);
+	if (err)
+		return err;
+	return size_map(l->skel->maps.blocks,
+			options->allocations ? options->max_blocks - in_sets : 1,
+			features->hash_on_demand);
+}
+
 static int configure(struct loader *l, const struct loader_options *options,
 		     const struct kernel_features *features)
 {
@@ -112,8 +146,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 	config->wakeup_bytes = (uint32_t)(options->ring_bytes / 8);
 	config->task_storage = features->task_storage;
 	config->task_pt_regs = features->task_pt_regs;
-	err = size_map(skel->maps.blocks, options->allocations ? options->max_blocks : 1,
-		       features->hash_on_demand);
+	err = configure_blocks(l, options, features);
+	config->block_sets = l->nr_sets;
 	if (!err)
 		err = size_map(skel->maps.stacks, options->max_stacks, features->hash_on_demand);
 	if (!err)
@@ -146,20 +180,31 @@ static int make_rings(struct loader *l, uint64_t bytes)
 	return 0;
 }
 
-static int map_slots(struct loader *l)
+/* The array itself, not a copy. */
+static int map_array(const struct bpf_map *map, size_t bytes, void **out, size_t *mapped)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	void *at;
 
-	bytes = sizeof(struct slot_value) * (l->max_targets + 1);
 	bytes = (bytes + page - 1) / page * page;
-	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(l->skel->maps.slots),
-		  0);
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	if (at == MAP_FAILED)
 		return -errno;
-	l->slots = at;
-	l->slots_bytes = bytes;
+	*out = at;
+	*mapped = bytes;
 	return 0;
+}
+
+static int map_arrays(struct loader *l)
+{
+	size_t bytes;
+	int err = map_array(l->skel->maps.slots, sizeof(struct slot_value) * (l->max_targets + 1),
+			    (void **)&l->slots, &l->slots_bytes);
+
+	if (!err && l->nr_sets)
+		err = map_array(l->skel->maps.block_sets, sizeof(struct block_set) * l->nr_sets,
+				(void **)&l->sets, &bytes);
+	return err;
 }
 
 int loader_new(const struct loader_options *options, const struct kernel_features *features,
@@ -189,7 +234,7 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	if (!err)
 		err = make_rings(l, options->ring_bytes);
 	if (!err)
-		err = map_slots(l);
+		err = map_arrays(l);
 	if (err)
 		loader_free(l);
 	else
@@ -205,6 +250,8 @@ void loader_free(struct loader *l)
 		return;
 	if (l->slots)
 		(void)munmap(l->slots, l->slots_bytes);
+	if (l->sets)
+		(void)munmap(l->sets, sizeof(struct block_set) * l->nr_sets);
 	for (i = 0; i < SEEP_MAX_RINGS; i++)
 		fd_close(&l->ring_fd[i]);
 	seep_bpf__destroy(l->skel);
@@ -283,10 +330,58 @@ int loader_stack(const struct loader *l, uint32_t stack, struct stack_value *out
 	return 0;
 }
 
-int loader_walk_blocks(const struct loader *l,
-		       int (*visit)(const struct block_key *key, const struct block_value *value,
-				    void *arg),
-		       void *arg)
+static struct block_set *set_of(const struct loader *l, const struct block_key *key)
+{
+	if (!l->sets)
+		return NULL;
+	return &l->sets[SEEP_BLOCK_HASH(key->addr, key->proc) & (l->nr_sets - 1)];
+}
+
+static uint64_t way_addr(const struct block_set *set, unsigned int way)
+{
+	return __atomic_load_n(&set->addr[way], __ATOMIC_ACQUIRE);
+}
+
+/* One place of the table, read while programs write: what changed meanwhile is not what is there. */
+static bool read_way(const struct block_set *set, unsigned int way, struct block_key *key,
+		     struct block_value *value)
+{
+	uint64_t addr = way_addr(set, way);
+
+	if (addr <= SEEP_BLOCK_TAKEN)
+		return false;
+	*value = set->block[way];
+	*key = (struct block_key){.addr = addr, .proc = value->proc};
+	return way_addr(set, way) == addr;
+}
+
+static int walk_sets(const struct loader *l,
+		     int (*visit)(const struct block_key *key, const struct block_value *value,
+				  void *arg),
+		     void *arg)
+{
+	struct block_value value;
+	struct block_key key;
+	unsigned int way;
+	uint32_t i;
+	int err;
+
+	for (i = 0; l->sets && i < l->nr_sets; i++) {
+		for (way = 0; way < SEEP_BLOCK_WAYS; way++) {
+			if (!read_way(&l->sets[i], way, &key, &value))
+				continue;
+			err = visit(&key, &value, arg);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static int walk_hash(const struct loader *l,
+		     int (*visit)(const struct block_key *key, const struct block_value *value,
+				  void *arg),
+		     void *arg)
 {
 	int fd = bpf_map__fd(l->skel->maps.blocks), err = 0;
 	struct block_key *key = calloc(BATCH, sizeof(*key));
@@ -312,10 +407,28 @@ int loader_walk_blocks(const struct loader *l,
 	return err;
 }
 
+int loader_walk_blocks(const struct loader *l,
+		       int (*visit)(const struct block_key *key, const struct block_value *value,
+				    void *arg),
+		       void *arg)
+{
+	int err = walk_sets(l, visit, arg);
+
+	return err ? err : walk_hash(l, visit, arg);
+}
+
 int loader_has_block(const struct loader *l, const struct block_key *key, uint64_t birth_ns)
 {
+	const struct block_set *set = set_of(l, key);
 	struct block_value value;
+	struct block_key found;
+	unsigned int way;
 
+	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
+		if (read_way(set, way, &found, &value) && found.addr == key->addr &&
+		    found.proc == key->proc && value.birth_ns == birth_ns)
+			return 1;
+	}
 	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.blocks), key, &value))
 		return 0;
 	return value.birth_ns == birth_ns;
@@ -323,5 +436,15 @@ int loader_has_block(const struct loader *l, const struct block_key *key, uint64
 
 void loader_forget_block(struct loader *l, const struct block_key *key)
 {
+	struct block_set *set = set_of(l, key);
+	uint64_t addr = key->addr;
+	unsigned int way;
+
+	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
+		if (way_addr(set, way) == addr && set->block[way].proc == key->proc)
+			(void)__atomic_compare_exchange_n(&set->addr[way], &addr, 0, false,
+							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		addr = key->addr;
+	}
 	(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.blocks), key);
 }

@@ -116,25 +116,22 @@ calculate() {
 
 goals=()
 
-# goal KEY "A <= B" TEXT
+# goal KEY VALUE "<= LIMIT" TEXT: TEXT is a format for VALUE. Nothing where it was not measured.
 goal() {
 	local verdict=MISS
-	[ -n "${2%%[<>=]*}" ] || return 0 # not measured
-	[ "$(awk "BEGIN { print ($2) }")" = 1 ] && verdict=ok
+	[ -n "$2" ] || return 0
+	[ "$(calculate "($2 $3)")" = 0 ] || verdict=ok
 	put "goal.$1" "$([ $verdict = ok ] && echo true || echo false)"
-	goals+=("$(printf '%-4s  %s' "$verdict" "$3")")
+	goals+=("$(printf "%-4s  $4" "$verdict" "$2")")
 }
 
 judge() {
-	local floor=${fact[over_floor.seep.6.median]} bpftrace=${fact[over_seep.bpftrace.6.median]}
-	local event=${fact[userspace_ns_per_event.median]} block=${fact[memory.seep_bytes_per_block]:-}
-	goal floor "$floor <= 1.5" "$(printf 'exact, 6 frames: %.2f x the floor, at most 1.50' "$floor")"
-	goal bpftrace "$bpftrace >= 8" "$(printf 'exact, 6 frames: %.1f x cheaper than bpftrace, at least 8' "$bpftrace")"
-	goal userspace "$event <= 300" "$(printf 'userspace: %.0f ns an event, at most 300' "$event")"
-	goal lost_events "${fact[lost_events]} == 0" "$(printf '%d lost of %s events, at %.2f million a second' \
-		"${fact[lost_events]}" "${fact[events]}" "$(calculate "${fact[events_per_s.median]} / 1e6")")"
-	[ -z "$block" ] ||
-		goal block_bytes "$block <= 48" "$(printf 'userspace: %.1f bytes a live block, at most 48' "$block")"
+	goal floor "${fact[over_floor.seep.6.median]:-}" "<= 1.5" "exact, 6 frames: %.2f times the floor, at most 1.5"
+	goal bpftrace "${fact[over_seep.bpftrace.6.median]:-}" ">= 8" \
+		"exact, 6 frames: %.1f times cheaper than bpftrace, at least 8"
+	goal userspace "${fact[userspace_ns_per_event.median]:-}" "<= 300" "userspace: %.0f ns an event, at most 300"
+	goal lost_events "${fact[lost_events]:-}" "== 0" "%d events lost of ${fact[events]}, at what one core can allocate"
+	goal block_bytes "${fact[memory.seep_bytes_per_block]:-}" "<= 48" "userspace: %.1f bytes a live block, at most 48"
 }
 
 # --- the table -------------------------------------------------------------------------------------

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The block map: what is live. See struct block_set in event.h.
+ *
+ * For one address of one process, the program itself orders what happens: it allocates, frees and
+ * allocates again, each after the other, on whatever CPU. So one address is never put and taken at
+ * the same time, and only places in a set are fought for.
+ */
+#ifndef SEEP_BLOCKS_BPF_H
+#define SEEP_BLOCKS_BPF_H
+
+#include "common.bpf.h"
+
+static __always_inline struct block_set *block_set_of(const struct block_key *key)
+{
+	__u32 set;
+
+	if (!config.block_sets)
+		return NULL;
+	set = SEEP_BLOCK_HASH(key->addr, key->proc) & (config.block_sets - 1);
+	return bpf_map_lookup_elem(&block_sets, &set);
+}
+
+static __always_inline bool set_holds(const struct block_set *set, __u32 way,
+				      const struct block_key *key)
+{
+	return set->addr[way] == key->addr && set->block[way].proc == key->proc;
+}
+
+static __always_inline bool set_put(struct block_set *set, const struct block_key *key,
+				    const struct block_value *block)
+{
+#pragma unroll
+	for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
+		if (set->addr[i] || __sync_val_compare_and_swap(&set->addr[i], 0, SEEP_BLOCK_TAKEN))
+			continue;
+		set->block[i] = *block;
+		/* Orders the stores on machines that would not: who sees the address sees the block. */
+		__sync_val_compare_and_swap(&set->addr[i], SEEP_BLOCK_TAKEN, key->addr);
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool block_is_live(struct block_set *set, const struct block_key *key)
+{
+	if (set) {
+#pragma unroll
+		for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
+			if (set_holds(set, i, key))
+				return true;
+		}
+	}
+	return blocks_in_hash && bpf_map_lookup_elem(&blocks, key);
+}
+
+/* 0; -EEXIST: this address is live, nothing has changed; another error: there is no room. */
+static __noinline int block_put(const struct block_key *key, const struct block_value *block)
+{
+	struct block_set *set = block_set_of(key);
+	int err;
+
+	if (set) {
+		if (block_is_live(set, key))
+			return -EEXIST;
+		if (set_put(set, key, block))
+			return 0;
+	}
+	err = bpf_map_update_elem(&blocks, key, block, BPF_NOEXIST);
+	if (!err)
+		__sync_fetch_and_add(&blocks_in_hash, 1);
+	return err;
+}
+
+/* Takes a block out: false when it is not there. */
+static __noinline bool block_take(const struct block_key *key, struct block_value *out)
+{
+	struct block_set *set = block_set_of(key);
+	struct block_value *known;
+
+	if (set) {
+#pragma unroll
+		for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
+			if (!set_holds(set, i, key))
+				continue;
+			*out = set->block[i];
+			return __sync_val_compare_and_swap(&set->addr[i], key->addr, 0) ==
+			       key->addr;
+		}
+	}
+	if (!blocks_in_hash)
+		return false;
+	known = bpf_map_lookup_elem(&blocks, key);
+	if (!known)
+		return false;
+	*out = *known;
+	return !bpf_map_delete_elem(&blocks, key);
+}
+
+#endif
