@@ -95,6 +95,15 @@ int session_feed_names(struct session *s);
 /* Reads the block map again. */
 int session_resync(struct session *s);
 
+/* session_end.c: what is said, and the end */
+
+void session_say_ready(const struct session *s);
+void session_show_progress(struct session *s);
+int session_emit(struct session *s);
+/* Disarms, reads what is left, names it and closes the capture. */
+int session_finish(struct session *s);
+void session_say_command_runs_on(const struct session *s);
+
 /* session_target.c: processes */
 
 int session_find_targets(struct session *s);
@@ -102,6 +111,8 @@ int session_attach_targets(struct session *s);
 struct session_target *session_target_of(struct session *s, uint32_t proc);
 /* Looks again at what a target maps: code ranges, names, allocators, new probes. */
 int session_refresh_target(struct session *s, struct session_target *t);
+/* The same for all whose mappings may have changed (session.c). */
+int session_refresh_stale(struct session *s);
 void session_release_targets(struct session *s);
 
 /* session_hazard.c */

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * State that BPF programs share: configuration, what is kept of a thread, and the maps.
+ *
+ * Maps and variables are weak and the same in every object: the linker (bpftool gen object) makes
+ * one of each.
+ */
+#ifndef SEEP_MAPS_BPF_H
+#define SEEP_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "event.h"
+
+#define MAX_CALLS                                                                                  \
+	4 /* allocator calls under way at once in a thread: more than one only on other stacks */
+#define NEST_BYTES (1 << 18) /* further down the same stack than this, no allocator calls itself */
+#define WINDOW_WORDS 64	     /* of the stack, read at once */
+#define PAGE_BYTES 4096
+
+/* Native tests change the configuration as they go. */
+#ifdef SEEP_NATIVE_BPF
+#define SEEP_RODATA volatile
+#else
+#define SEEP_RODATA const volatile
+#endif
+
+/* Set before load, constant afterwards: the verifier drops what they rule out. */
+SEEP_RODATA struct seep_config config __weak = {
+	.max_frames = 64,
+	.nr_rings = 2,
+	.wakeup_bytes = 256 * 1024,
+	.task_storage = 1,
+	.task_pt_regs = 1,
+	.fault_period = 1,
+	.block_sets = 1,
+	.stack_hash_mask = ~0U,
+};
+
+/* Written by userspace while programs run. */
+volatile __u32 armed __weak = 0;	      /* until 1, programs do nothing */
+volatile __u32 targets_generation __weak = 0; /* grows when a slot is given or taken */
+
+/* Blocks in the hash behind the table, ever: while 0, nobody looks there. */
+volatile __u64 blocks_in_hash __weak = 0;
+
+/* Read by userspace: events lost since the start, so that a resync need not wait for counters. */
+volatile __u64 lost_events __weak = 0;
+
+/* An outermost allocator call under way: what its return needs to know. */
+struct call {
+	__u64 sp; /* where the return address is; 0: unused */
+	__u64 size;
+	__u64 ptr;		/* realloc: the old block; posix_memalign: the out-pointer */
+	struct block_value old; /* realloc: the old block as it was taken from the block map */
+	__u32 stack;
+	__u16 role;
+	__u16 has_old;
+};
+
+/* A system call under way. */
+struct vm_call {
+	__u64 arg[4];
+	__u32 stack;
+	__u32 kind; /* enum event_kind; 0: none, or inside an allocator call */
+};
+
+/*
+ * State of one thread, and its scratch memory: a thread runs one of our programs at a time, so
+ * nothing here needs a lock or a guard against nesting on a preemptible kernel.
+ */
+struct thread {
+	__u32 slot;
+	__u32 generation; /* of targets_generation when slot was looked up */
+	__u32 events;
+	__u32 nr_calls;
+	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
+	struct call call[MAX_CALLS];
+	struct vm_call vm;
+	__u32 stack_stat; /* why the last stack got no id */
+	__u32 zero;
+	__u64 window_base;
+	__u64 window[WINDOW_WORDS];
+	struct stack_value stack;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps") __weak;
+
+/* Before 5.11 there is no task storage: state by tid, and a zeroed value to copy from. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct thread);
+} threads_by_tid SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_zero SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4 << 20);
+	__type(key, struct block_key);
+	__type(value, struct block_value);
+} blocks SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct block_set);
+} block_sets SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct stack_value);
+} stacks SEC(".maps") __weak;
+
+/* tgid to slot, and slot to process. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} targets SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 128);
+	__type(key, __u32);
+	__type(value, struct slot_value);
+} slots SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 128);
+	__type(key, __u32);
+	__type(value, struct seep_counters);
+} counters SEC(".maps") __weak;
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SEEP_MAX_RINGS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps") __weak;
+
+#endif

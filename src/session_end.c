@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a session says, and how it ends. */
+#include <errno.h>
+#include <string.h>
+
+#include "fd.h"
+#include "log.h"
+#include "parse.h"
+#include "session_impl.h"
+#include "strbuf.h"
+
+#define DRAIN_ROUNDS 1000 /* after the probes are disarmed: more than enough for what rings hold */
+
+/* "41 probes in libjemalloc.so.2 (jemalloc), libc.so.6 (glibc)" */
+static void describe_probes(const struct session *s, uint32_t slot, struct strbuf *out)
+{
+	const struct discover_object *object;
+	const char *base;
+	size_t nr = 0, i;
+
+	for (i = 0; i < s->nr_attached; i++) {
+		if (s->attached[i].slot == slot)
+			nr += s->attached[i].nr_sites;
+	}
+	strbuf_printf(out, "%zu probes", nr);
+	for (nr = 0, i = 0; i < s->nr_attached; i++) {
+		object = s->attached[i].object;
+		if (s->attached[i].slot != slot)
+			continue;
+		base = strrchr(object->path, '/');
+		strbuf_printf(out, "%s%s (%s)", nr++ ? ", " : " in ",
+			      base ? base + 1 : object->path, object->family);
+	}
+}
+
+void session_say_ready(const struct session *s)
+{
+	const struct session_target *t;
+	struct strbuf what = {0};
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		t = &s->target[i];
+		if (t->gone)
+			continue;
+		strbuf_clear(&what);
+		if (s->options->mode == RUN_FAULTS)
+			strbuf_puts(&what, "page faults");
+		else
+			describe_probes(s, t->slot, &what);
+		log_info("attached to %d (%s): %s", (int)t->tgid,
+			 s->cli->argv ? s->cli->argv[0] : t->info.comm, what.text ? what.text : "");
+	}
+	strbuf_release(&what);
+	if (s->cli->ready_fd >= 0)
+		(void)fd_write_all(s->cli->ready_fd, "\n", 1);
+}
+
+void session_show_progress(struct session *s)
+{
+	char live[32], count[32], age[32];
+
+	format_duration((double)(session_now_ns() - s->start_ns) / 1e9, age, sizeof(age));
+	format_count(profile_nr_events(s->profile), count, sizeof(count));
+	format_bytes(profile_live_bytes(s->profile), live, sizeof(live));
+	if (s->options->mode == RUN_FAULTS)
+		log_progress("seep: %s, %s faults (Ctrl-C for the report)", age, count);
+	else
+		log_progress("seep: %s, %s events, %s live, %llu lost (Ctrl-C for the report)", age,
+			     count, live, (unsigned long long)loader_lost_events(s->loader));
+}
+
+int session_emit(struct session *s)
+{
+	struct report_options options = {.top = s->cli->top,
+					 .min_age_ns = s->cli->min_age_ns,
+					 .allocator_frames = s->cli->allocator_frames};
+	struct report report;
+	int err = profile_report(s->profile, &options, &report);
+
+	if (err) {
+		log_error("cannot make the report: %s", strerror(-err));
+		return err;
+	}
+	log_progress_clear();
+	err = s->options->emit(&report, s->options->arg);
+	report_release(&report);
+	return err;
+}
+
+/* Everything that is on the rings, now that nothing is added. */
+static int drain_all(struct session *s)
+{
+	long nr = 1;
+	int i;
+
+	for (i = 0; i < DRAIN_ROUNDS && nr > 0; i++)
+		nr = ring_set_drain(s->rings);
+	return nr < 0 ? (int)nr : 0;
+}
+
+static int name_all(struct session *s)
+{
+	int err = session_feed_names(s);
+
+	while (!err && namer_pending(s->namer)) {
+		log_progress("seep: reading debug information, %zu addresses to go",
+			     namer_pending(s->namer));
+		namer_wait(s->namer, 200);
+		err = session_feed_names(s);
+	}
+	log_progress_clear();
+	return err;
+}
+
+/* An exit whose event was lost, or which happened while programs were disarmed. */
+static int feed_missing_exits(struct session *s)
+{
+	struct event_proc event = {.head = {.kind = EVENT_EXIT}};
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < s->nr_targets && !err; i++) {
+		if (!s->target[i].gone || s->target[i].exit_seen)
+			continue;
+		event.head.proc = s->target[i].proc;
+		event.head.time_ns = session_now_ns();
+		event.tgid = (uint32_t)s->target[i].tgid;
+		err = session_feed(s, &event, sizeof(event));
+	}
+	return err;
+}
+
+void session_say_command_runs_on(const struct session *s)
+{
+	if (s->cli->argv && !s->target[0].gone && !s->interrupted)
+		log_info("'%s' runs on as process %d", s->cli->argv[0], (int)s->target[0].tgid);
+}
+
+/* A last look at what has changed since the last one, however short ago that was. */
+static int look_again(struct session *s)
+{
+	long nr = ring_set_drain(s->rings);
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++)
+		s->target[i].refreshed_ns = 0;
+	return nr < 0 ? (int)nr : session_refresh_stale(s);
+}
+
+int session_finish(struct session *s)
+{
+	uint64_t end_ns = session_now_ns();
+	uint16_t flags;
+	int err;
+
+	err = look_again(s);
+	loader_arm(s->loader, false);
+	s->armed = false;
+	if (!err)
+		err = drain_all(s);
+	if (!err)
+		err = feed_missing_exits(s);
+	if (!err)
+		err = session_resync(s);
+	if (!err)
+		err = session_feed_counters(s);
+	if (!err)
+		err = name_all(s);
+	flags = (uint16_t)((s->target_lost ? END_TARGET_LOST : 0) |
+			   (s->interrupted ? END_INTERRUPTED : 0) |
+			   (s->resync_failed ? END_NO_RESYNC : 0));
+	if (!err)
+		err = session_feed_head(s, RECORD_END, flags, end_ns);
+	if (!err && s->capture) {
+		err = capture_writer_close(s->capture);
+		s->capture = NULL;
+		if (err)
+			log_error("cannot write '%s': %s", s->cli->capture, strerror(-err));
+	}
+	return err;
+}
