@@ -19,7 +19,7 @@ stats_before=""
 
 cleanup() {
 	local pid
-	[ -z "$stats_before" ] || echo "$stats_before" >$STATS
+	[ -z "$stats_before" ] || echo "$stats_before" >"$STATS"
 	for pid in "${children[@]}"; do
 		kill -CONT "$pid" 2>/dev/null || true
 		kill -TERM "$pid" 2>/dev/null || true
