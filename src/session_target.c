@@ -273,9 +273,9 @@ static int attach_object(struct session *s, const struct session_target *t,
 		nr++;
 	}
 	if (left_out)
-		log_warn("operator new in '%s' is not probed: a return probe there would turn a "
-			 "bad_alloc that %d catches into its end (--throwing-new probes it)",
-			 found->object->path, (int)t->tgid);
+		log_info("operator new of '%s' is not probed, lest a bad_alloc that is caught ends "
+			 "the process; see --throwing-new in seep(8)",
+			 found->object->path);
 	s->attached[s->nr_attached++] =
 		(struct session_attached){.slot = t->slot, .object = found->object, .nr_sites = nr};
 	return 0;

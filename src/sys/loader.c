@@ -437,7 +437,7 @@ int loader_has_block(const struct loader *l, const struct block_key *key, uint64
 void loader_forget_block(struct loader *l, const struct block_key *key)
 {
 	struct block_set *set = set_of(l, key);
-	uint64_t addr = key->addr;
+	__u64 addr = key->addr;
 	unsigned int way;
 
 	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
