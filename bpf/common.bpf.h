@@ -41,10 +41,11 @@ static __always_inline __u32 current_slot(void)
 
 static __always_inline struct thread *thread_find(void)
 {
-	__u32 tid = bpf_get_current_pid_tgid();
+	__u32 tid;
 
 	if (config.task_storage)
 		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
+	tid = bpf_get_current_pid_tgid();
 	return bpf_map_lookup_elem(&threads_by_tid, &tid);
 }
 

@@ -17,7 +17,7 @@
 #define MAX_CALLS                                                                                  \
 	4 /* allocator calls under way at once in a thread: more than one only on other stacks */
 #define NEST_BYTES (1 << 18) /* further down the same stack than this, no allocator calls itself */
-#define WINDOW_WORDS 64	     /* of the stack, read at once */
+#define WINDOW_WORDS 128     /* of the stack, read at once */
 #define PAGE_BYTES 4096
 
 /* Native tests change the configuration as they go. */

@@ -247,7 +247,9 @@ static void check_code(struct session *s, uint32_t proc, uint64_t address)
 		t->stale = true;
 }
 
-static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
+/* Not inlined: nearly every event names a stack that is known, and needs none of this room. */
+static __attribute__((noinline)) int learn_new_stack(struct session *s, uint32_t proc,
+						     uint32_t stack)
 {
 	union {
 		struct record_stack stack;
@@ -255,8 +257,6 @@ static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
 	} record = {.stack = {.head = {.kind = RECORD_STACK, .proc = proc}, .stack = stack}};
 	struct stack_value value;
 
-	if (profile_knows_stack(s->profile, stack))
-		return 0;
 	if (loader_stack(s->loader, stack, &value))
 		value = (struct stack_value){.proc = proc, .flags = STACK_PARTIAL};
 	record.stack.head.flags = value.flags;
@@ -265,6 +265,11 @@ static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
 	if (value.nr)
 		check_code(s, proc, value.frame[0]);
 	return session_feed(s, &record, sizeof(record.stack) + 8 * (size_t)value.nr);
+}
+
+static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
+{
+	return profile_knows_stack(s->profile, stack) ? 0 : learn_new_stack(s, proc, stack);
 }
 
 struct forget {
