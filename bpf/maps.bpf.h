@@ -76,6 +76,9 @@ struct thread {
 	__u32 generation; /* of targets_generation when slot was looked up */
 	__u32 events;
 	__u32 nr_calls;
+	__u64 last_hash; /* of the stack before, with its id */
+	__u32 last_stack;
+	__u32 last_nr;
 	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
 	struct call call[MAX_CALLS];
 	struct vm_call vm;

@@ -25,14 +25,14 @@
 struct walk {
 	__u64 fp;
 	__u64 sp;
-	__u32 hash;
+	__u64 hash;
 };
 
-static __always_inline __u32 hash_step(__u32 hash, __u64 word)
+static __always_inline __u64 hash_step(__u64 hash, __u64 word)
 {
 	__u64 x = (word ^ hash) * 0x9e3779b97f4a7c15ULL;
 
-	return x >> 32;
+	return x ^ x >> 32;
 }
 
 static __always_inline void stack_start(struct thread *t, struct walk *w, __u64 sp, __u64 fp)
@@ -136,7 +136,7 @@ static __always_inline bool stack_same(const struct stack_value *a, const struct
 }
 
 /* The id of the stack in t->stack. */
-static __always_inline __u32 stack_intern(struct thread *t, __u32 hash)
+static __always_inline __u32 stack_find(struct thread *t, __u32 hash)
 {
 	struct stack_value *known;
 	int err;
@@ -168,6 +168,26 @@ static __always_inline __u32 stack_intern(struct thread *t, __u32 hash)
 	}
 	t->stack_stat = STAT_STACK_COLLISIONS;
 	return SEEP_STACK_UNKNOWN;
+}
+
+/*
+ * The same; a loop that allocates at one place has the stack that its thread had before. That is told
+ * by all 64 bits of the hash and the number of frames, without the table.
+ */
+static __always_inline __u32 stack_intern(struct thread *t, __u64 hash)
+{
+	__u32 id;
+
+	hash ^= t->stack.flags;
+	if (hash == t->last_hash && t->stack.nr == t->last_nr)
+		return t->last_stack;
+	id = stack_find(t, hash >> 32);
+	if (id != SEEP_STACK_UNKNOWN) {
+		t->last_hash = hash;
+		t->last_nr = t->stack.nr;
+		t->last_stack = id;
+	}
+	return id;
 }
 
 /*
