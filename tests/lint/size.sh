@@ -29,7 +29,8 @@ done)
 verdict "size: files" "$long_files"
 
 functions_of() {
-	awk '/^[A-Za-z_].*\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *\t]/, "", name) }
+	awk '/^[A-Za-z_].*\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *\t]/, "", name)
+			if (name == "") name = "?" }
 		/^\{/ { start = NR }
 		/^\}/ && start { print name, NR - start - 1; start = 0 }' "$1"
 }
