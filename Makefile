@@ -99,8 +99,8 @@ BPF_SHARED := $(filter-out tests/bpf/test_%,$(wildcard tests/bpf/*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test test-unit test-bpf test-golden test-sys test-e2e fuzz demo bench lint format \
-	install uninstall clean help tests-unit tests-bpf tests-all FORCE
+.PHONY: all deps test test-unit test-bpf test-golden test-cross test-sys test-e2e fuzz demo bench \
+	lint format install uninstall clean help tests-unit tests-bpf tests-all FORCE
 
 all: $(BUILD)/seep ## build $(BUILD)/seep (the default)
 
@@ -229,7 +229,7 @@ BUILD_FIRST = +@$(MAKE) $(JOBS)
 test: ## install what is missing, build, run every test; ends with "N passed, N failed"
 	$(Q)tools/deps.sh --for test
 	$(BUILD_FIRST) tests-all
-	$(Q)$(RUN) lint unit bpf golden fuzz sys e2e
+	$(Q)$(RUN) lint unit bpf golden cross fuzz sys e2e
 
 test-unit: ## unit tests, address and undefined-behaviour sanitized; no root, seconds
 	$(BUILD_FIRST) tests-unit
@@ -242,6 +242,10 @@ test-bpf: ## the BPF sources compiled natively against faked helpers; no root
 test-golden: ## recorded captures against the reports they must give; no root
 	$(BUILD_FIRST) $(BUILD)/seep
 	$(Q)$(RUN) golden
+
+test-cross: ## seep built for arm64; its unit tests and reports, emulated; no root
+	$(BUILD_FIRST) $(BUILD)/seep
+	$(Q)$(RUN) cross
 
 test-sys: ## what loads programs and sets probes, sanitized; root
 	$(BUILD_FIRST) $(SYS_BIN)
@@ -298,7 +302,7 @@ clean: ## remove $(BUILD)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\(BUILD\)/, "$(BUILD)", $$2); \
-		printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)) $(filter mk/%,$(MAKEFILE_LIST))
 	@echo
 	@printf '  %-12s %s\n' \
 		V=1 'show the commands' \

@@ -15,14 +15,18 @@ declare -A packages=(
 		redis-server redis-tools nginx memcached postgresql
 		libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64
 		libmimalloc2.0|libmimalloc2.1|libmimalloc3"
+	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static"
 	[debian.bench]="bpftrace heaptrack jq libjemalloc2"
 	[fedora.build]="gcc make clang bpftool libbpf-devel elfutils-libelf-devel elfutils-devel
 		capstone-devel jansson-devel libcap-ng-devel binutils-devel zlib-devel"
 	[fedora.test]="gcc-c++ libcmocka-devel clang-tools-extra ShellCheck cppcheck mandoc jq python3 procps-ng
 		compiler-rt libasan libubsan redis|valkey nginx memcached postgresql-server
 		jemalloc gperftools-libs mimalloc"
+	[fedora.cross]=""
 	[fedora.bench]="bpftrace heaptrack jq jemalloc"
 )
+# What tests/cross wants; it has nothing to do elsewhere, where these packages may be missing.
+[ "$(uname -m)" = x86_64 ] || packages[debian.cross]=""
 
 usage() {
 	echo "deps.sh: $1; usage: tools/deps.sh [--print] [--for build|demo|test|bench]" >&2
@@ -55,8 +59,9 @@ fi
 
 case $purpose in
 build | demo) sets=(build) ;;
-test | bench) sets=(build "$purpose") ;;
-all) sets=(build test bench) ;;
+test) sets=(build test cross) ;;
+bench) sets=(build bench) ;;
+all) sets=(build test cross bench) ;;
 *) usage "unknown purpose '$purpose'" ;;
 esac
 wanted=""
