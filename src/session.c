@@ -340,7 +340,7 @@ static int prepare(struct session *s)
 	if (!err)
 		err = watch(s, ring_set_fd(s->rings), SOURCE_RINGS);
 	if (!err)
-		err = namer_new(&s->namer);
+		err = namer_new(NULL, &s->namer);
 	if (err && err != -EINVAL && err != -ESRCH && err != -ENOENT)
 		log_debug("cannot prepare: %s", strerror(-err));
 	return err;

@@ -27,17 +27,21 @@ struct debug_frame {
 
 /*
  * dwarf and image are borrowed and must outlive it; image is the program, which knows what is executable.
- * -ENOENT: no unit says anything about an executable address.
+ * -ENOENT: no unit says anything about an executable address; -ETIMEDOUT: it takes too long to find that out.
  */
 int debuginfo_new(Dwarf *dwarf, const struct elf_file *image, struct debuginfo **out);
 void debuginfo_free(struct debuginfo *info);
 
 /*
  * At most max frames, innermost first; all but the last are inlined into the next. Returns their number, 0 when no unit
- * holds the address, or -ENOMEM. The texts live as long as the Dwarf. *entry: where the last one's function starts, 0
+ * holds the address; -ENOMEM; -ETIMEDOUT once more time has gone into this file than an honest one takes (debuglimit.h).
+ * The texts live as long as the Dwarf. *entry: where the last one's function starts, 0
  * when not known.
  */
 int debuginfo_lookup(struct debuginfo *info, uint64_t address, struct debug_frame *frame,
 		     size_t max, uint64_t *entry);
+
+/* What it takes, with what libdw keeps for it, about; without the sections. */
+size_t debuginfo_bytes(const struct debuginfo *info);
 
 #endif

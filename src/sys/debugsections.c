@@ -2,18 +2,19 @@
 #include "debugsections.h"
 
 #include <elfutils/libdwelf.h>
+#include <errno.h>
 #include <string.h>
 
 #define MAX_INFLATED_BYTES ((uint64_t)4 << 30)
 #define MAX_INFLATION 32 /* of all sections together; zlib makes a third or a quarter of them */
 
-static const char *section_name(const struct elf_file *elf, const GElf_Shdr *shdr)
+static const char *section_name(Elf *elf, const GElf_Shdr *shdr)
 {
 	size_t names;
 	const char *name = NULL;
 
-	if (!elf_getshdrstrndx(elf->handle, &names))
-		name = elf_strptr(elf->handle, names, shdr->sh_name);
+	if (!elf_getshdrstrndx(elf, &names))
+		name = elf_strptr(elf, names, shdr->sh_name);
 	return name ? name : "";
 }
 
@@ -31,25 +32,36 @@ static uint64_t inflated_bytes(Elf_Scn *scn, const GElf_Shdr *shdr, const char *
 	return nr > 0 ? (uint64_t)nr : 0;
 }
 
-/* Sections do not overlap in the file. */
-static bool sizes_are_honest(const struct elf_file *elf)
+static bool is_debug(const char *name)
+{
+	return !strncmp(name, ".debug_", strlen(".debug_")) ||
+	       !strncmp(name, ".zdebug_", strlen(".zdebug_"));
+}
+
+/* Sections do not overlap in the file. *bytes: what those of DWARF take. */
+static bool sizes_are_honest(const struct elf_file *elf, bool is_copied, uint64_t *bytes)
 {
 	uint64_t left = elf->file_bytes, inflated_left = MAX_INFLATED_BYTES, inflated;
+	const char *name;
 	Elf_Scn *scn = NULL;
 	GElf_Shdr shdr;
 
 	if (inflated_left / MAX_INFLATION > elf->file_bytes)
 		inflated_left = elf->file_bytes * MAX_INFLATION;
+	*bytes = 0;
 	while ((scn = elf_nextscn(elf->handle, scn))) {
 		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type == SHT_NOBITS)
 			continue;
 		if (shdr.sh_size > left)
 			return false;
 		left -= shdr.sh_size;
-		inflated = inflated_bytes(scn, &shdr, section_name(elf, &shdr));
+		name = section_name(elf->handle, &shdr);
+		inflated = inflated_bytes(scn, &shdr, name);
 		if (inflated > inflated_left)
 			return false;
 		inflated_left -= inflated;
+		if (is_debug(name))
+			*bytes += inflated + (is_copied ? shdr.sh_size : 0);
 	}
 	return true;
 }
@@ -68,10 +80,10 @@ static bool strings_end(const struct elf_file *elf)
 	GElf_Shdr shdr;
 
 	while ((scn = elf_nextscn(elf->handle, scn))) {
-		if (!gelf_getshdr(scn, &shdr) || !has_strings(section_name(elf, &shdr)))
+		if (!gelf_getshdr(scn, &shdr) || !has_strings(section_name(elf->handle, &shdr)))
 			continue;
 		/* of offsets, not of text */
-		if (strstr(section_name(elf, &shdr), "debug_str_offsets"))
+		if (strstr(section_name(elf->handle, &shdr), "debug_str_offsets"))
 			continue;
 		data = elf_getdata(scn, NULL);
 		if (data && data->d_buf && data->d_size &&
@@ -81,16 +93,40 @@ static bool strings_end(const struct elf_file *elf)
 	return true;
 }
 
-Dwarf *debugsections_open(const struct elf_file *elf)
+int debugsections_open(const struct elf_file *elf, bool is_copied, uint64_t max_bytes, Dwarf **out,
+		       uint64_t *bytes)
 {
 	Dwarf *dwarf;
 
-	if (!sizes_are_honest(elf))
-		return NULL;
+	if (!sizes_are_honest(elf, is_copied, bytes))
+		return -ENOENT;
+	if (*bytes > max_bytes)
+		return -EFBIG;
 	dwarf = dwarf_begin_elf(elf->handle, DWARF_C_READ, NULL);
-	if (dwarf && !strings_end(elf)) {
+	if (!dwarf)
+		return -ENOENT;
+	if (!strings_end(elf)) {
 		(void)dwarf_end(dwarf);
-		return NULL;
+		return -ENOENT;
 	}
-	return dwarf;
+	*out = dwarf;
+	return 0;
+}
+
+Elf_Data *debugsections_find(Elf *elf, const char *name)
+{
+	Elf_Scn *scn = NULL;
+	const char *at;
+	GElf_Shdr shdr;
+
+	while ((scn = elf_nextscn(elf, scn))) {
+		if (!gelf_getshdr(scn, &shdr))
+			continue;
+		at = section_name(elf, &shdr);
+		if (*at++ != '.')
+			continue;
+		if (!strcmp(at + (*at == 'z'), name))
+			return elf_getdata(scn, NULL);
+	}
+	return NULL;
 }

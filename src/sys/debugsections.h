@@ -11,7 +11,14 @@
 
 #include "elf_image.h"
 
-/* NULL: nothing there that can be used. The caller ends it, before the file is closed. */
-Dwarf *debugsections_open(const struct elf_file *elf);
+/*
+ * 0; -ENOENT: nothing there that can be used; -EFBIG: it takes more than max_bytes of memory. is_copied: the file was not
+ * opened to be mapped. *bytes: what the sections take. The caller ends *out, before the file is closed.
+ */
+int debugsections_open(const struct elf_file *elf, bool is_copied, uint64_t max_bytes, Dwarf **out,
+		       uint64_t *bytes);
+
+/* A section by its name without ".", or packed by its name with "z", as it is after that. NULL: not there. */
+Elf_Data *debugsections_find(Elf *elf, const char *name);
 
 #endif

@@ -3,9 +3,17 @@
 #ifndef SEEP_SYS_DEMANGLE_H
 #define SEEP_SYS_DEMANGLE_H
 
+#include <stddef.h>
+
 #include "strbuf.h"
 
 #define DEMANGLE_MAX_BYTES 8192
+/*
+ * Longer symbols stay as they are: the work is done on the stack, of which a symbol takes up to DEMANGLE_STACK_BYTES,
+ * whatever it says.
+ */
+#define DEMANGLE_MAX_SYMBOL 8192
+#define DEMANGLE_STACK_BYTES ((size_t)2 << 20)
 
 /*
  * Replaces out by the readable form of a symbol: with namespaces and template arguments, without parameters, return type

@@ -8,16 +8,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "debugfile.h"
 #include "debuginfo.h"
 #include "debugsections.h"
 #include "demangle.h"
 #include "fd.h"
+#include "log.h"
+#include "minidebug.h"
+#include "plt.h"
 #include "symtab.h"
 
 /* Larger programs are mapped rather than copied: what their debug sections take is then the kernel's to drop. */
 #define MODULE_MAX_COPIED_BYTES ((off_t)256 << 20)
 #define MODULE_MAX_CACHED 1000000
+/* What libelf and the rest take for any file. */
+#define MODULE_LOADED_BYTES 16384
 
 struct answer {
 	int nr;
@@ -25,21 +29,29 @@ struct answer {
 };
 
 struct module {
-	int fd; /* until it is loaded */
+	int fd;
 	bool is_loaded;
+	bool is_refused; /* its debug information: it is not tried again */
+	const struct module_options *options;
 	const char *path;
-	struct strpool *pool;
+	struct rootdir *root;
 	const char *empty;
-	struct elf_file *image; /* NULL: no ELF file that we can read */
+	struct debugfile
+		image; /* elf NULL: no ELF file that we can read; path and root are not its own */
 	struct debugfile debug, common;
+	struct elf_file *mini;
 	Dwarf *dwarf, *common_dwarf;
 	struct debuginfo *info; /* NULL: none */
 	struct symtab symbols;
 	struct strbuf scratch;
 	struct map64 cache; /* file offset to struct answer * */
+	size_t cache_bytes;
+	uint64_t loaded_bytes; /* all but what follows, info and cache */
+	uint64_t dwarf_bytes;  /* sections */
 };
 
-int module_new(int fd, const char *path, struct strpool *pool, struct module **out)
+int module_new(int fd, const char *path, struct rootdir *root, const struct module_options *options,
+	       struct module **out)
 {
 	struct module *module = calloc(1, sizeof(*module));
 
@@ -49,8 +61,9 @@ int module_new(int fd, const char *path, struct strpool *pool, struct module **o
 	}
 	module->fd = fd;
 	module->path = path;
-	module->pool = pool;
-	module->empty = strpool_add(pool, "", 0);
+	module->root = rootdir_get(root);
+	module->options = options;
+	module->empty = strpool_add(options->pool, "", 0);
 	if (!module->empty) {
 		module_free(module);
 		return -ENOMEM;
@@ -59,51 +72,104 @@ int module_new(int fd, const char *path, struct strpool *pool, struct module **o
 	return 0;
 }
 
-static void unload(struct module *module)
+static void drop_debuginfo(struct module *module)
 {
 	debuginfo_free(module->info);
 	module->info = NULL;
-	symtab_release(&module->symbols);
 	(void)dwarf_end(module->dwarf);
 	(void)dwarf_end(module->common_dwarf);
 	module->dwarf = module->common_dwarf = NULL;
-	debugfile_release(&module->debug);
 	debugfile_release(&module->common);
-	elf_close(module->image);
-	module->image = NULL;
+	module->dwarf_bytes = 0;
 }
 
-void module_free(struct module *module)
+static void forget_answers(struct module *module)
 {
 	uint64_t answer;
 	size_t pos = 0;
 
-	if (!module)
-		return;
 	while (map64_next(&module->cache, &pos, NULL, &answer))
 		free((void *)(uintptr_t)answer);
 	map64_release(&module->cache);
-	unload(module);
+	module->cache_bytes = 0;
+}
+
+void module_unload(struct module *module)
+{
+	forget_answers(module);
+	drop_debuginfo(module);
+	symtab_release(&module->symbols);
+	debugfile_release(&module->debug);
+	elf_close(module->mini);
+	module->mini = NULL;
+	debugfile_release(&module->image);
+	module->loaded_bytes = 0;
+	module->is_loaded = false;
+}
+
+void module_free(struct module *module)
+{
+	if (!module)
+		return;
+	module_unload(module);
 	strbuf_release(&module->scratch);
+	rootdir_put(module->root);
 	fd_close(&module->fd);
 	free(module);
+}
+
+size_t module_bytes(const struct module *module)
+{
+	size_t bytes = sizeof(*module) + module->loaded_bytes + module->dwarf_bytes +
+		       module->cache_bytes + module->cache.cap * sizeof(*module->cache.slot);
+
+	return module->info ? bytes + debuginfo_bytes(module->info) : bytes;
+}
+
+/* Of symbol and string tables, which libelf copies from files that are not mapped. */
+static uint64_t table_bytes(const struct elf_file *elf)
+{
+	Elf_Scn *scn = NULL;
+	uint64_t bytes = 0;
+	GElf_Shdr shdr;
+
+	while ((scn = elf_nextscn(elf->handle, scn)) && bytes < elf->file_bytes) {
+		if (gelf_getshdr(scn, &shdr) && shdr.sh_size <= elf->file_bytes &&
+		    (shdr.sh_type == SHT_SYMTAB || shdr.sh_type == SHT_DYNSYM ||
+		     shdr.sh_type == SHT_STRTAB))
+			bytes += shdr.sh_size;
+	}
+	return bytes;
+}
+
+static int open_dwarf(struct module *module, const struct debugfile *file, Dwarf **out)
+{
+	uint64_t bytes, taken = module->loaded_bytes + module->dwarf_bytes;
+	uint64_t max = module->options->max_bytes;
+	int error;
+
+	error = debugsections_open(file->elf, file->is_copied, taken < max ? max - taken : 0, out,
+				   &bytes);
+	if (!error)
+		module->dwarf_bytes += bytes;
+	return error;
 }
 
 /*
  * libdw would open the common file by itself, whatever is at the path that the file gives. So it is set beforehand, and
  * debug information that lacks it is not used.
  */
-static int set_common(struct module *module, const char *path)
+static int set_common(struct module *module, const struct debugfile *file)
 {
-	int error = debugfile_find_common(module->dwarf, path, &module->common);
+	int error = debugfile_find_common(&module->options->places, module->dwarf, file,
+					  module->root, &module->common);
 
 	if (error)
 		return error == -ENODATA ? 0 : error;
-	module->common_dwarf = debugsections_open(module->common.elf);
-	if (!module->common_dwarf)
-		return -ENOENT;
-	dwarf_setalt(module->dwarf, module->common_dwarf);
-	return 0;
+	error = open_dwarf(module, &module->common, &module->common_dwarf);
+	if (!error)
+		dwarf_setalt(module->dwarf, module->common_dwarf);
+	return error;
 }
 
 /* Other types of file are relocated when they are loaded: their addresses mean nothing here. */
@@ -112,46 +178,109 @@ static bool is_linked(const struct elf_file *elf)
 	return elf->type == ET_EXEC || elf->type == ET_DYN;
 }
 
-static int load_dwarf(struct module *module, struct elf_file *elf, const char *path)
+static void refuse_debuginfo(struct module *module, int error)
+{
+	drop_debuginfo(module);
+	module->is_refused = true;
+	log_warn(
+		"the debug information of '%s' takes too %s: names come from its symbol table only",
+		module->path, error == -EFBIG ? "much memory" : "long to read");
+}
+
+static int load_dwarf(struct module *module, const struct debugfile *file)
 {
 	int error;
 
-	if (!is_linked(elf))
+	if (!is_linked(file->elf) || module->is_refused)
 		return -ENOENT;
-	module->dwarf = debugsections_open(elf);
-	if (!module->dwarf)
-		return -ENOENT;
-	error = set_common(module, path);
+	error = open_dwarf(module, file, &module->dwarf);
 	if (!error)
-		error = debuginfo_new(module->dwarf, module->image, &module->info);
-	if (error) {
-		(void)dwarf_end(module->dwarf);
-		(void)dwarf_end(module->common_dwarf);
-		module->dwarf = module->common_dwarf = NULL;
-		debugfile_release(&module->common);
-	}
+		error = set_common(module, file);
+	if (!error)
+		error = debuginfo_new(module->dwarf, module->image.elf, &module->info);
+	if (!error)
+		return 0;
+	if (error == -EFBIG || error == -ETIMEDOUT)
+		refuse_debuginfo(module, error);
+	else
+		drop_debuginfo(module);
+	return error == -ENOMEM ? error : -ENOENT;
+}
+
+static int load_debuginfo(struct module *module)
+{
+	int error = load_dwarf(module, &module->image);
+
+	if (error != -ENOENT)
+		return error;
+	error = debugfile_find(&module->options->places, module->image.elf, module->path,
+			       module->root, &module->debug);
+	if (!error)
+		error = load_dwarf(module, &module->debug);
+	return error == -ENOENT ? 0 : error;
+}
+
+static int add_mini(struct module *module)
+{
+	size_t nr = 0;
+	int error = minidebug_open(module->image.elf, &module->mini);
+
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	module->loaded_bytes += module->mini->file_bytes + table_bytes(module->mini);
+	return symtab_add(&module->symbols, module->mini, SHT_SYMTAB, module->image.elf, &nr);
+}
+
+static int load_symbols(struct module *module)
+{
+	struct elf_file *image = module->image.elf, *debug = module->debug.elf;
+	struct symtab *symbols = &module->symbols;
+	size_t nr = 0, nr_dynamic = 0;
+	int error;
+
+	error = symtab_add(symbols, image, SHT_SYMTAB, image, &nr);
+	if (!error && debug)
+		error = symtab_add(symbols, debug, SHT_SYMTAB, image, &nr);
+	if (!error && !nr)
+		error = add_mini(module);
+	if (!error)
+		error = symtab_add(symbols, image, SHT_DYNSYM, image, &nr_dynamic);
+	if (!error)
+		error = plt_add(symbols, image, module->options->pool);
+	if (!error)
+		error = symtab_lay_out(symbols);
 	return error;
 }
 
 static int load_names(struct module *module)
 {
-	int error = load_dwarf(module, module->image, module->path);
+	int error;
 
-	if (error == -ENOENT) {
-		error = debugfile_find(module->image, module->path, &module->debug);
-		if (!error)
-			error = load_dwarf(module, module->debug.elf, module->debug.path);
-	}
-	if (error && error != -ENOENT)
-		return error;
-	error = symtab_add(&module->symbols, module->image, SHT_SYMTAB, module->image);
+	module->loaded_bytes = MODULE_LOADED_BYTES;
+	if (module->image.is_copied)
+		module->loaded_bytes += table_bytes(module->image.elf);
+	error = load_debuginfo(module);
+	if (!error && module->debug.elf && module->debug.is_copied)
+		module->loaded_bytes += table_bytes(module->debug.elf);
 	if (!error)
-		error = symtab_add(&module->symbols, module->image, SHT_DYNSYM, module->image);
-	if (!error && module->debug.elf)
-		error = symtab_add(&module->symbols, module->debug.elf, SHT_SYMTAB, module->image);
-	if (!error)
-		symtab_sort(&module->symbols);
+		error = load_symbols(module);
+	module->loaded_bytes += symtab_bytes(&module->symbols);
 	return error;
+}
+
+/* Takes over fd. */
+static int open_image(struct module *module, int fd, bool is_copied)
+{
+	struct debugfile *image = &module->image;
+
+	image->root = module->root;
+	image->is_copied = is_copied;
+	image->path = strdup(module->path);
+	if (!image->path) {
+		fd_close(&fd);
+		return -ENOMEM;
+	}
+	return elf_open_as(fd, is_copied ? ELF_C_READ : ELF_C_READ_MMAP, &image->elf);
 }
 
 /* Out of memory is the only failure; then the next lookup tries again. */
@@ -167,26 +296,27 @@ static int load(struct module *module)
 		fd_close(&fd);
 		return 0; /* no descriptors left: perhaps later */
 	}
-	error = elf_open_as(fd, st.st_size > MODULE_MAX_COPIED_BYTES ? ELF_C_READ_MMAP : ELF_C_READ,
-			    &module->image);
+	error = open_image(module, fd, st.st_size <= MODULE_MAX_COPIED_BYTES);
 	if (!error)
 		error = load_names(module);
 	if (error == -ENOMEM) {
-		unload(module);
+		module_unload(module);
 		return error;
 	}
 	module->is_loaded = true;
-	fd_close(&module->fd);
 	return 0;
 }
 
 static const char *intern(struct module *module, const char *text)
 {
-	return text && text[0] ? strpool_add(module->pool, text, strlen(text)) : module->empty;
+	return text && text[0] ? strpool_add(module->options->pool, text, strlen(text))
+			       : module->empty;
 }
 
 static const char *intern_demangled(struct module *module, const char *symbol)
 {
+	if (module->options->no_demangle)
+		return intern(module, symbol);
 	demangle(symbol, &module->scratch);
 	if (strbuf_error(&module->scratch))
 		return NULL;
@@ -195,7 +325,7 @@ static const char *intern_demangled(struct module *module, const char *symbol)
 
 static const char *intern_symbol(struct module *module, const char *symbol)
 {
-	const char *bare = strpool_add(module->pool, symbol, symtab_bare_length(symbol));
+	const char *bare = strpool_add(module->options->pool, symbol, symtab_bare_length(symbol));
 
 	return bare ? intern_demangled(module, bare) : NULL;
 }
@@ -211,6 +341,14 @@ static bool is_inside_name(const struct debug_frame *frame, uint64_t entry, cons
 	       symtab_underscores(symbol) < symtab_underscores(frame->name);
 }
 
+/* DWARF without linkage names has "put" where the symbol has "_ZN5cache3putEi". */
+static bool says_more(const struct debug_frame *frame, uint64_t entry, const char *symbol,
+		      uint64_t start)
+{
+	return !frame->is_mangled && start == entry && symbol[0] == '_' &&
+	       (symbol[1] == 'Z' || symbol[1] == 'R');
+}
+
 /* The function of the outermost frame, which is a real one and may have a symbol. */
 static const char *real_function(struct module *module, uint64_t address,
 				 const struct debug_frame *frame, uint64_t entry)
@@ -218,7 +356,8 @@ static const char *real_function(struct module *module, uint64_t address,
 	uint64_t start = 0;
 	const char *symbol = symtab_find(&module->symbols, address, &start);
 
-	if (symbol && (!frame->name || is_inside_name(frame, entry, symbol, start)))
+	if (symbol && (!frame->name || is_inside_name(frame, entry, symbol, start) ||
+		       says_more(frame, entry, symbol, start)))
 		return intern_symbol(module, symbol);
 	if (frame->is_mangled)
 		return intern_demangled(module, frame->name);
@@ -240,9 +379,14 @@ static int name_frames(struct module *module, uint64_t address, struct symbol_fr
 
 	if (module->info)
 		nr = debuginfo_lookup(module->info, address, frame, SYMBOLIZE_MAX_FRAMES, &entry);
-	if (nr < 0)
+	if (nr == -ETIMEDOUT) {
+		refuse_debuginfo(module, nr);
+		memset(frame, 0, sizeof(frame));
+		entry = 0;
+	} else if (nr < 0) {
 		return nr;
-	if (!nr)
+	}
+	if (nr <= 0)
 		nr = 1;
 	for (int i = 0; i < nr; i++) {
 		bool is_last = i == nr - 1;
@@ -267,7 +411,7 @@ static int resolve(struct module *module, uint64_t file_offset, struct symbol_fr
 {
 	uint64_t address;
 
-	if (module->image && elf_offset_to_address(module->image, file_offset, &address))
+	if (module->image.elf && elf_offset_to_address(module->image.elf, file_offset, &address))
 		return name_frames(module, address, out);
 	*out = (struct symbol_frame){
 		.function = module->empty,
@@ -294,6 +438,8 @@ static void keep(struct module *module, uint64_t file_offset, const struct symbo
 	memcpy(answer->frame, frame, bytes);
 	if (map64_put(&module->cache, file_offset, (uintptr_t)answer))
 		free(answer);
+	else
+		module->cache_bytes += sizeof(*answer) + bytes;
 }
 
 int module_lookup(struct module *module, uint64_t file_offset, struct symbol_frame *frame)

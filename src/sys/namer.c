@@ -8,7 +8,11 @@
 #include <time.h>
 
 #include "array.h"
+#include "demangle.h"
 #include "hash.h"
+
+/* The demangler's is the most that anything takes of it. */
+#define STACK_BYTES (((size_t)2 << 20) + DEMANGLE_STACK_BYTES)
 
 struct request {
 	uint32_t key;
@@ -86,7 +90,22 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int namer_new(struct namer **out)
+static int start(struct namer *n)
+{
+	pthread_attr_t attr;
+	int err = -pthread_attr_init(&attr);
+
+	if (err)
+		return err;
+	err = -pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (!err)
+		err = -pthread_create(&n->thread, &attr, run, n);
+	n->started = !err;
+	(void)pthread_attr_destroy(&attr);
+	return err;
+}
+
+int namer_new(const struct symbolizer_options *options, struct namer **out)
 {
 	struct namer *n = calloc(1, sizeof(*n));
 	pthread_condattr_t attr;
@@ -101,11 +120,9 @@ int namer_new(struct namer **out)
 	(void)pthread_cond_init(&n->asked, NULL);
 	(void)pthread_cond_init(&n->answered, &attr);
 	(void)pthread_condattr_destroy(&attr);
-	err = symbolizer_new(&n->symbolizer);
-	if (!err) {
-		err = -pthread_create(&n->thread, NULL, run, n);
-		n->started = !err;
-	}
+	err = symbolizer_new(options, &n->symbolizer);
+	if (!err)
+		err = start(n);
 	if (err)
 		namer_free(n);
 	else
@@ -120,6 +137,7 @@ void namer_free(struct namer *n)
 	if (!n)
 		return;
 	if (n->started) {
+		symbolizer_cancel(n->symbolizer);
 		pthread_mutex_lock(&n->lock);
 		n->stop = true;
 		pthread_cond_signal(&n->asked);
@@ -147,6 +165,13 @@ int namer_add_process(struct namer *n, uint32_t key, pid_t tgid, const struct pr
 	err = symbolizer_add_process(n->symbolizer, key, tgid, maps);
 	pthread_mutex_unlock(&n->busy);
 	return err;
+}
+
+void namer_remove_process(struct namer *n, uint32_t key)
+{
+	pthread_mutex_lock(&n->busy);
+	symbolizer_remove_process(n->symbolizer, key);
+	pthread_mutex_unlock(&n->busy);
 }
 
 static uint64_t request_hash(uint32_t key, uint64_t address)

@@ -16,11 +16,15 @@
 
 struct namer;
 
-int namer_new(struct namer **out);
-void namer_free(struct namer *namer); /* waits for the request under way */
+/* options: as symbolizer_new(); what it points to must outlive the namer. */
+int namer_new(const struct symbolizer_options *options, struct namer **out);
+void namer_free(struct namer *namer); /* waits for the request under way, but for no server */
 
 /* As symbolizer_add_process(), and waits for it: the files are open when it returns. */
 int namer_add_process(struct namer *namer, uint32_t key, pid_t tgid, const struct proc_maps *maps);
+
+/* As symbolizer_remove_process(): requests for it that are not yet answered get no name. */
+void namer_remove_process(struct namer *namer, uint32_t key);
 
 /* Asks for the name of an address; asking again for what is not yet answered does nothing. 0 or -ENOMEM. */
 int namer_want(struct namer *namer, uint32_t key, uint64_t address);

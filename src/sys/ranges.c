@@ -11,6 +11,11 @@ void ranges_release(struct ranges *ranges)
 	*ranges = (struct ranges){0};
 }
 
+size_t ranges_bytes(const struct ranges *ranges)
+{
+	return ranges->cap * sizeof(*ranges->item);
+}
+
 int ranges_add(struct ranges *ranges, uint64_t start, uint64_t end, uint64_t value)
 {
 	int error;

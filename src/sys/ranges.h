@@ -21,6 +21,7 @@ struct ranges {
 };
 
 void ranges_release(struct ranges *ranges);
+size_t ranges_bytes(const struct ranges *ranges); /* of memory */
 /* 0 or -ENOMEM. Empty ranges are left out. */
 int ranges_add(struct ranges *ranges, uint64_t start, uint64_t end, uint64_t value);
 /* By start, the wider one first, then by falling value: the same for whatever order they were added in. */

@@ -6,6 +6,9 @@
 
 #include "array.h"
 
+/* The pointer, the slot of the table, and what malloc() adds. */
+#define TEXT_OVERHEAD_BYTES 64
+
 void strpool_release(struct strpool *pool)
 {
 	for (size_t i = 0; i < pool->nr; i++)
@@ -24,6 +27,8 @@ const char *strpool_add(struct strpool *pool, const char *text, size_t nr)
 		if (!strncmp(pool->text[at], text, nr) && pool->text[at][nr] == '\0')
 			return pool->text[at];
 	}
+	if (nr && pool->max_bytes && pool->bytes >= pool->max_bytes)
+		return strpool_add(pool, "", 0);
 	if (ARRAY_GROW(&pool->text, &pool->cap, pool->nr + 1))
 		return NULL;
 	copy = malloc(nr + 1);
@@ -36,5 +41,6 @@ const char *strpool_add(struct strpool *pool, const char *text, size_t nr)
 		return NULL;
 	}
 	pool->text[pool->nr++] = copy;
+	pool->bytes += nr + TEXT_OVERHEAD_BYTES;
 	return copy;
 }

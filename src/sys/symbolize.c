@@ -4,162 +4,124 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "array.h"
-#include "fd.h"
+#include "codes.h"
 #include "hash.h"
-#include "module.h"
+#include "modules.h"
+#include "perfmap.h"
+#include "rootdir.h"
 #include "strpool.h"
 
 #define DELETED " (deleted)"
-#define MAX_KEPT_MAPPINGS ((size_t)2 * PROC_MAX_MAPPINGS)
-
-/* A file, as the mappings of any process tell it, and how long it was when it was opened. */
-struct file_id {
-	uint64_t inode;
-	uint64_t size;
-	uint32_t dev_major, dev_minor;
-};
-
-struct known_file {
-	struct file_id id;
-	struct module *module;
-};
-
-struct code {
-	uint64_t start, end;
-	uint64_t file_offset;
-	uint64_t inode;
-	uint32_t dev_major, dev_minor;
-	const char *name;
-	struct module *module; /* NULL: no file, or not to be had */
-};
-
-struct code_list {
-	struct code *item; /* sorted by start */
-	size_t nr, cap;
-};
+/* Shares of max_bytes that the texts and the tables of perfmap.h may take. */
+#define TEXT_SHARE 2
+#define PERFMAP_SHARE 4
+/* Files that nobody has are looked for when there may be so many that it pays. */
+#define SWEEP_MIN_MODULES 64
 
 struct process {
+	uint32_t key;
+	bool is_known; /* root and jit have been looked at */
 	struct code_list codes;
+	struct rootdir *root; /* NULL: ours */
+	struct perfmap *jit;  /* NULL: it had gone by then */
 };
 
 struct symbolizer {
 	struct strpool pool;
 	const char *empty;
-	struct known_file *file;
-	size_t nr_files, cap_files;
-	struct map64 file_by_id;    /* hash of the id to the last such file */
-	struct map64 file_by_inode; /* likewise without the size */
+	uint64_t max_bytes;
+	struct module_options options;
+	struct modules *modules;
+	size_t swept_modules; /* how many were left by the last sweep */
+	size_t nr_removed;    /* processes since then */
 	struct process *process;
 	size_t nr_processes, cap_processes;
 	struct map64 process_by_key;
+	size_t perfmap_bytes; /* of all processes */
+	struct strbuf name;
 };
 
-int symbolizer_new(struct symbolizer **out)
+static int open_places(const struct symbolizer_options *options, struct debugfile_places *out)
 {
+	int error = 0;
+
+	out->dir = options->debug_dir;
+	out->nr_dirs = options->nr_debug_dirs;
+	if (options->sysroot)
+		error = rootdir_open(options->sysroot, &out->sysroot);
+	if (!error && options->debuginfod)
+		error = debuginfod_new(&out->server);
+	return error;
+}
+
+static uint64_t max_bytes_of(const struct symbolizer_options *options)
+{
+	uint64_t bytes = options->max_bytes ?: SYMBOLIZER_MAX_BYTES;
+
+	return bytes < SYMBOLIZER_MIN_BYTES ? SYMBOLIZER_MIN_BYTES : bytes;
+}
+
+int symbolizer_new(const struct symbolizer_options *options, struct symbolizer **out)
+{
+	static const struct symbolizer_options defaults;
 	struct symbolizer *sym = calloc(1, sizeof(*sym));
+	int error;
 
 	if (!sym)
 		return -ENOMEM;
+	options = options ?: &defaults;
+	sym->max_bytes = max_bytes_of(options);
+	sym->pool.max_bytes = sym->max_bytes / TEXT_SHARE;
 	sym->empty = strpool_add(&sym->pool, "", 0);
-	if (!sym->empty) {
+	sym->options.pool = &sym->pool;
+	sym->options.no_demangle = options->no_demangle;
+	sym->options.max_bytes = sym->max_bytes;
+	error = sym->empty ? open_places(options, &sym->options.places) : -ENOMEM;
+	if (!error)
+		error = modules_new(&sym->options, &sym->modules);
+	if (error)
 		symbolizer_free(sym);
-		return -ENOMEM;
-	}
-	*out = sym;
-	return 0;
+	else
+		*out = sym;
+	return error;
+}
+
+static void release_process(struct symbolizer *sym, struct process *process)
+{
+	code_list_release(&process->codes);
+	if (process->jit)
+		sym->perfmap_bytes -= perfmap_bytes(process->jit);
+	perfmap_free(process->jit);
+	rootdir_put(process->root);
 }
 
 void symbolizer_free(struct symbolizer *sym)
 {
 	if (!sym)
 		return;
-	for (size_t i = 0; i < sym->nr_files; i++)
-		module_free(sym->file[i].module);
-	free(sym->file);
-	map64_release(&sym->file_by_id);
-	map64_release(&sym->file_by_inode);
 	for (size_t i = 0; i < sym->nr_processes; i++)
-		free(sym->process[i].codes.item);
+		release_process(sym, &sym->process[i]);
 	free(sym->process);
 	map64_release(&sym->process_by_key);
+	modules_free(sym->modules);
+	debuginfod_free(sym->options.places.server);
+	rootdir_put(sym->options.places.sysroot);
+	strbuf_release(&sym->name);
 	strpool_release(&sym->pool);
 	free(sym);
 }
 
-static uint64_t hash_id(const struct file_id *id, bool with_size)
+void symbolizer_cancel(struct symbolizer *sym)
 {
-	uint64_t device = (uint64_t)id->dev_major << 32 | id->dev_minor;
-
-	return hash_pair(hash_pair(device, id->inode), with_size ? id->size : 0);
+	if (sym->options.places.server)
+		debuginfod_cancel(sym->options.places.server);
 }
 
-static struct module *find_file(const struct symbolizer *sym, const struct file_id *id,
-				bool with_size)
+uint64_t symbolizer_bytes(const struct symbolizer *sym)
 {
-	const struct known_file *file;
-	uint64_t at;
-
-	if (!map64_get(with_size ? &sym->file_by_id : &sym->file_by_inode, hash_id(id, with_size),
-		       &at))
-		return NULL;
-	file = &sym->file[at];
-	if (file->id.inode != id->inode || file->id.dev_major != id->dev_major ||
-	    file->id.dev_minor != id->dev_minor || (with_size && file->id.size != id->size))
-		return NULL;
-	return file->module;
-}
-
-/* Takes over fd. */
-static int add_file(struct symbolizer *sym, const struct file_id *id, int fd, const char *path,
-		    struct module **out)
-{
-	struct module *module;
-	int error = module_new(fd, path, &sym->pool, &module);
-
-	if (error)
-		return error;
-	error = ARRAY_GROW(&sym->file, &sym->cap_files, sym->nr_files + 1);
-	if (error) {
-		module_free(module);
-		return error;
-	}
-	sym->file[sym->nr_files++] = (struct known_file){.id = *id, .module = module};
-	*out = module;
-	error = map64_put(&sym->file_by_id, hash_id(id, true), sym->nr_files - 1);
-	if (!error)
-		error = map64_put(&sym->file_by_inode, hash_id(id, false), sym->nr_files - 1);
-	return error;
-}
-
-/* *out stays NULL where there is no file, or none that we may read. */
-static int open_module(struct symbolizer *sym, pid_t tgid, const struct proc_mapping *mapping,
-		       const char *path, struct module **out)
-{
-	struct file_id id = {
-		.inode = mapping->inode,
-		.dev_major = mapping->dev_major,
-		.dev_minor = mapping->dev_minor,
-	};
-	struct stat st;
-	int fd = proc_open_mapping(tgid, mapping);
-
-	if (fd < 0) {
-		*out = find_file(sym, &id, false);
-		return fd == -ESRCH || fd == -ENOMEM ? fd : 0;
-	}
-	if (fstat(fd, &st)) {
-		fd_close(&fd);
-		return 0;
-	}
-	id.size = (uint64_t)st.st_size;
-	*out = find_file(sym, &id, true);
-	if (!*out)
-		return add_file(sym, &id, fd, path, out);
-	fd_close(&fd);
-	return 0;
+	return modules_bytes(sym->modules) + sym->pool.bytes + sym->perfmap_bytes;
 }
 
 static bool ends_with(const char *text, size_t nr, const char *end)
@@ -186,35 +148,10 @@ static const char *name_mapping(struct symbolizer *sym, const struct proc_mappin
 	return sym->empty;
 }
 
-static const struct code *find_code(const struct code_list *codes, uint64_t address)
-{
-	size_t low = 0, high = codes->nr, middle;
-
-	while (low < high) {
-		middle = low + (high - low) / 2;
-		if (codes->item[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == codes->nr || codes->item[low].start > address)
-		return NULL;
-	return &codes->item[low];
-}
-
-static int add_code(struct code_list *codes, const struct code *code)
-{
-	int error = ARRAY_GROW(&codes->item, &codes->cap, codes->nr + 1);
-
-	if (!error)
-		codes->item[codes->nr++] = *code;
-	return error;
-}
-
 /* What a mapping that is still there led to before. */
-static struct module *known_module(const struct code_list *before, const struct code *code)
+static struct shared_module *known_module(const struct code_list *before, const struct code *code)
 {
-	const struct code *old = find_code(before, code->start);
+	const struct code *old = code_list_find(before, code->start);
 
 	if (!old || old->inode != code->inode || old->dev_major != code->dev_major ||
 	    old->dev_minor != code->dev_minor || old->name != code->name)
@@ -228,9 +165,22 @@ static struct module *known_module(const struct code_list *before, const struct 
 struct reading {
 	struct symbolizer *sym;
 	pid_t tgid;
+	struct rootdir *root;
 	const struct code_list *before;
 	bool is_gone;
 };
+
+static int open_module(struct reading *reading, const struct proc_mapping *mapping,
+		       const char *name, struct shared_module **out)
+{
+	struct modules *modules = reading->sym->modules;
+
+	if (mapping->inode)
+		return modules_open(modules, reading->tgid, mapping, name, reading->root, out);
+	if (!strcmp(mapping->path, "[vdso]"))
+		return modules_open_vdso(modules, mapping, out);
+	return 0;
+}
 
 static int read_mapping(struct reading *reading, const struct proc_mapping *mapping,
 			struct code_list *out)
@@ -249,63 +199,20 @@ static int read_mapping(struct reading *reading, const struct proc_mapping *mapp
 	if (!code.name)
 		return -ENOMEM;
 	code.module = known_module(reading->before, &code);
-	if (mapping->inode && !code.module)
-		error = open_module(reading->sym, reading->tgid, mapping, code.name, &code.module);
+	if (!code.module)
+		error = open_module(reading, mapping, code.name, &code.module);
 	if (error == -ESRCH)
 		reading->is_gone = true;
 	else if (error)
 		return error;
-	return add_code(out, &code);
+	return code_list_add(out, &code);
 }
 
-/* Adds the parts of an old mapping that no new one covers; *next: the first new one that may matter. */
-static int add_uncovered(struct code_list *out, struct code old, const struct code_list *now,
-			 size_t *next)
+static struct process *find_process(const struct symbolizer *sym, uint32_t key)
 {
-	struct code part;
-	size_t i;
-	int error;
+	uint64_t at;
 
-	while (*next < now->nr && now->item[*next].end <= old.start)
-		(*next)++;
-	for (i = *next; i < now->nr && now->item[i].start < old.end; i++) {
-		part = old;
-		part.end = now->item[i].start;
-		error = part.start < part.end ? add_code(out, &part) : 0;
-		if (error)
-			return error;
-		old.file_offset += now->item[i].end - old.start;
-		old.start = now->item[i].end;
-	}
-	return old.start < old.end ? add_code(out, &old) : 0;
-}
-
-static int compare_codes(const void *left, const void *right)
-{
-	const struct code *a = left, *b = right;
-
-	return (a->start > b->start) - (a->start < b->start);
-}
-
-/* now, and what before has beside it; a process that loads and unloads for ever is not remembered for ever. */
-static int merge_codes(const struct code_list *before, struct code_list *now)
-{
-	struct code_list kept = {0};
-	size_t next = 0;
-	int error = 0;
-
-	for (size_t i = 0; i < before->nr && !error; i++)
-		error = add_uncovered(&kept, before->item[i], now, &next);
-	if (!error && kept.nr && kept.nr + now->nr <= MAX_KEPT_MAPPINGS) {
-		error = ARRAY_GROW(&now->item, &now->cap, now->nr + kept.nr);
-		if (!error) {
-			memcpy(now->item + now->nr, kept.item, kept.nr * sizeof(*kept.item));
-			now->nr += kept.nr;
-			qsort(now->item, now->nr, sizeof(*now->item), compare_codes);
-		}
-	}
-	free(kept.item);
-	return error;
+	return map64_get(&sym->process_by_key, key, &at) ? &sym->process[at] : NULL;
 }
 
 static int process_of_key(struct symbolizer *sym, uint32_t key, struct process **out)
@@ -313,16 +220,87 @@ static int process_of_key(struct symbolizer *sym, uint32_t key, struct process *
 	uint64_t at = sym->nr_processes;
 	int error;
 
-	if (!map64_get(&sym->process_by_key, key, &at)) {
-		error = ARRAY_GROW(&sym->process, &sym->cap_processes, sym->nr_processes + 1);
-		if (!error)
-			error = map64_put(&sym->process_by_key, key, at);
-		if (error)
-			return error;
-		sym->process[sym->nr_processes++] = (struct process){0};
-	}
+	*out = find_process(sym, key);
+	if (*out)
+		return 0;
+	error = ARRAY_GROW(&sym->process, &sym->cap_processes, sym->nr_processes + 1);
+	if (!error)
+		error = map64_put(&sym->process_by_key, key, at);
+	if (error)
+		return error;
+	sym->process[sym->nr_processes++] = (struct process){.key = key};
 	*out = &sym->process[at];
 	return 0;
+}
+
+/* The processes of a container share one descriptor. */
+static struct rootdir *share_root(const struct symbolizer *sym, struct rootdir *root)
+{
+	struct rootdir *other;
+
+	for (size_t i = 0; root && i < sym->nr_processes; i++) {
+		other = sym->process[i].root;
+		if (other && rootdir_is_same(other, root)) {
+			rootdir_put(root);
+			return rootdir_get(other);
+		}
+	}
+	return root;
+}
+
+/* What is only to be had while it lives. A process that has gone is as one without: its maps may still tell names. */
+static int get_to_know(struct symbolizer *sym, pid_t tgid, struct process *process)
+{
+	struct rootdir *root = NULL;
+	int error = process->is_known ? 0 : rootdir_open_process(tgid, &root);
+
+	if (process->is_known || error)
+		return error == -ENOMEM ? error : 0;
+	root = share_root(sym, root);
+	error = perfmap_new(tgid, root, &process->jit);
+	if (error == -ENOMEM) {
+		rootdir_put(root);
+		return error;
+	}
+	if (process->jit)
+		sym->perfmap_bytes += perfmap_bytes(process->jit);
+	process->root = root;
+	process->is_known = true;
+	return 0;
+}
+
+static void sweep(struct symbolizer *sym)
+{
+	const struct code_list *codes;
+
+	for (size_t i = 0; i < sym->nr_processes; i++) {
+		codes = &sym->process[i].codes;
+		for (size_t k = 0; k < codes->nr; k++) {
+			if (codes->item[k].module)
+				modules_mark(codes->item[k].module);
+		}
+	}
+	modules_sweep(sym->modules);
+	sym->swept_modules = modules_count(sym->modules);
+	sym->nr_removed = 0;
+}
+
+/* A sweep looks at all processes: this keeps its cost in proportion to what has changed. */
+static void sweep_if_worth_it(struct symbolizer *sym)
+{
+	if (modules_count(sym->modules) > 2 * sym->swept_modules + SWEEP_MIN_MODULES ||
+	    sym->nr_removed > sym->nr_processes / 4)
+		sweep(sym);
+}
+
+/* While it is there. */
+static void hold_perfmap(struct symbolizer *sym, struct process *process)
+{
+	if (!process->jit)
+		return;
+	sym->perfmap_bytes -= perfmap_bytes(process->jit);
+	perfmap_open(process->jit);
+	sym->perfmap_bytes += perfmap_bytes(process->jit);
 }
 
 int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
@@ -333,22 +311,46 @@ int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
 	struct process *process;
 	int error = process_of_key(sym, key, &process);
 
+	if (!error)
+		error = get_to_know(sym, tgid, process);
 	if (error)
 		return error;
 	reading.before = &process->codes;
+	reading.root = process->root;
 	for (size_t i = 0; i < maps->nr && !error; i++) {
 		if (maps->item[i].exec)
 			error = read_mapping(&reading, &maps->item[i], &now);
 	}
 	if (!error)
-		error = merge_codes(&process->codes, &now);
+		error = code_list_keep(&now, &process->codes);
 	if (error) {
-		free(now.item);
+		code_list_release(&now);
 		return error;
 	}
-	free(process->codes.item);
+	code_list_release(&process->codes);
 	process->codes = now;
+	hold_perfmap(sym, process);
+	sweep_if_worth_it(sym);
 	return reading.is_gone ? -ESRCH : 0;
+}
+
+void symbolizer_remove_process(struct symbolizer *sym, uint32_t key)
+{
+	struct process *process = find_process(sym, key), *last;
+
+	if (!process)
+		return;
+	release_process(sym, process);
+	last = &sym->process[--sym->nr_processes];
+	if (process != last) {
+		*process = *last;
+		/* replacing does not fail */
+		(void)map64_put(&sym->process_by_key, process->key,
+				(uint64_t)(process - sym->process));
+	}
+	(void)map64_remove(&sym->process_by_key, key);
+	sym->nr_removed++;
+	sweep_if_worth_it(sym);
 }
 
 static int unnamed_frame(const struct symbolizer *sym, const struct code *code, uint64_t address,
@@ -356,7 +358,7 @@ static int unnamed_frame(const struct symbolizer *sym, const struct code *code, 
 {
 	uint64_t offset = address;
 
-	if (code->name[0])
+	if (code->inode || code->name[0])
 		offset = address - code->start + code->file_offset;
 	*frame = (struct symbol_frame){
 		.function = sym->empty,
@@ -367,22 +369,87 @@ static int unnamed_frame(const struct symbolizer *sym, const struct code *code, 
 	return 1;
 }
 
+/* Memory that has a file only in name: what perf takes for anonymous, too. */
+static bool is_anonymous(const struct code *code)
+{
+	static const char *const prefix[] = {"/memfd:", "/dev/zero", "/anon_hugepage", "/SYSV"};
+
+	if (!code->inode && !code->name[0])
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(prefix); i++) {
+		if (!strncmp(code->name, prefix[i], strlen(prefix[i])))
+			return true;
+	}
+	return false;
+}
+
+/* The table of one process may take all of the share, but not those of many. */
+static void trim_perfmaps(struct symbolizer *sym, const struct perfmap *but)
+{
+	struct perfmap *jit;
+
+	if (sym->perfmap_bytes <= sym->max_bytes / PERFMAP_SHARE)
+		return;
+	for (size_t i = 0; i < sym->nr_processes; i++) {
+		jit = sym->process[i].jit;
+		if (!jit || jit == but)
+			continue;
+		sym->perfmap_bytes -= perfmap_bytes(jit);
+		perfmap_forget(jit);
+		sym->perfmap_bytes += perfmap_bytes(jit);
+	}
+}
+
+/* 1: it has a name; 0: it has none; -ENOMEM. */
+static int name_compiled(struct symbolizer *sym, const struct process *process, uint64_t address,
+			 struct symbol_frame *frame)
+{
+	const char *path = perfmap_path(process->jit);
+	int found;
+
+	sym->perfmap_bytes -= perfmap_bytes(process->jit);
+	found = perfmap_find(process->jit, address, &sym->name);
+	sym->perfmap_bytes += perfmap_bytes(process->jit);
+	trim_perfmaps(sym, process->jit);
+	if (found != 1)
+		return found;
+	*frame = (struct symbol_frame){
+		.function = strpool_add(&sym->pool, sym->name.text, sym->name.nr),
+		.module = strpool_add(&sym->pool, path, strlen(path)),
+		.file = sym->empty,
+		.offset = address,
+	};
+	return frame->function && frame->module ? 1 : -ENOMEM;
+}
+
+static int name_in_module(struct symbolizer *sym, const struct code *code, uint64_t address,
+			  struct symbol_frame *frame)
+{
+	int nr = modules_lookup(sym->modules, code->module,
+				address - code->start + code->file_offset, frame);
+	uint64_t others = sym->pool.bytes + sym->perfmap_bytes;
+
+	for (int i = 0; i < nr; i++)
+		frame[i].module = code->name;
+	modules_trim(sym->modules, others < sym->max_bytes ? sym->max_bytes - others : 0);
+	return nr;
+}
+
 int symbolizer_lookup(struct symbolizer *sym, uint32_t key, uint64_t address,
 		      struct symbol_frame *frame)
 {
-	const struct code *code;
-	uint64_t at;
+	const struct process *process = find_process(sym, key);
+	const struct code *code = process ? code_list_find(&process->codes, address) : NULL;
 	int nr;
 
-	if (!map64_get(&sym->process_by_key, key, &at))
-		return 0;
-	code = find_code(&sym->process[at].codes, address);
 	if (!code)
 		return 0;
+	if (process->jit && is_anonymous(code)) {
+		nr = name_compiled(sym, process, address, frame);
+		if (nr)
+			return nr;
+	}
 	if (!code->module)
 		return unnamed_frame(sym, code, address, frame);
-	nr = module_lookup(code->module, address - code->start + code->file_offset, frame);
-	for (int i = 0; i < nr; i++)
-		frame[i].module = code->name;
-	return nr;
+	return name_in_module(sym, code, address, frame);
 }

@@ -48,10 +48,11 @@ static void look_up_names(const uint8_t *data, size_t nr)
 {
 	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
 	struct strpool pool = {0};
+	struct module_options options = {.pool = &pool, .max_bytes = (uint64_t)64 << 20};
 	struct module *module;
 	int frames;
 
-	if (module_new(open_copy(data, nr), "/nonexistent/fuzz", &pool, &module))
+	if (module_new(open_copy(data, nr), "/nonexistent/fuzz", NULL, &options, &module))
 		abort();
 	for (size_t i = 0; i < LOOKUPS; i++) {
 		frames = module_lookup(module, nr * i / LOOKUPS, frame);
