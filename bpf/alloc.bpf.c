@@ -349,6 +349,19 @@ int free_enter(struct pt_regs *ctx)
 	return 0;
 }
 
+/* The stack of an allocating call, and nothing else: what that costs. Used to measure, and by nothing else. */
+SEC("uprobe")
+int probe_stack(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct context c;
+
+	if (context_enter(&c))
+		(void)stack_of(&c, 0, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), PT_REGS_FP(ctx),
+			       LINK_REG(ctx));
+	return 0;
+}
+
 /* The empty program: what a probe costs without us. Used to measure, and by nothing else. */
 SEC("uprobe")
 int probe_floor(struct pt_regs *ctx)

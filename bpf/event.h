@@ -33,6 +33,7 @@ typedef uint32_t __u32;
 #define SEEP_MAX_RINGS 64    /* ring buffers: one for each group of CPUs */
 #define SEEP_COMM_LEN 16     /* TASK_COMM_LEN */
 #define SEEP_STACK_UNKNOWN 0 /* no stack could be kept: the bytes are counted all the same */
+#define SEEP_WALK_LEVELS 4   /* walks of stacks under way at once on one CPU */
 #define SEEP_SLOT_NONE 0     /* slot 0: what cannot be put down to a process */
 
 #define SEEP_PROC(slot, incarnation) (((__u32)(incarnation) << 16) | (__u32)(slot))
@@ -153,7 +154,21 @@ enum seep_stat {
 	STAT_STACK_COLLISIONS = 19,   /* other stacks with the same hash: stack unknown */
 	STAT_STACKS_EMPTY = 20,	      /* not even the caller could be read: stack unknown */
 	STAT_NO_REGS = 21,	      /* user registers not available: stack unknown */
-	STAT_NR = 22,
+	STAT_STACKS_BUSY = 22,	      /* too many walks under way on this CPU: stack unknown */
+	/* Stacks that are cut, each by one of these: */
+	STAT_CUT_NO_MAPPING = 23,    /* at an address in no executable mapping that we know */
+	STAT_CUT_PENDING = 24,	     /* where a table was still being made */
+	STAT_CUT_NO_TABLE = 25,	     /* in code without a table that has no frame pointer either */
+	STAT_CUT_UNSUPPORTED = 26,   /* at a rule that tables do not hold */
+	STAT_CUT_UNREADABLE = 27,    /* where the stack could not be read */
+	STAT_CUT_BAD_FRAME = 28,     /* where a frame would lie below the one it called */
+	STAT_CUT_CHANGED = 29,	     /* mappings changed during the walk */
+	STAT_CUT_TRAMPOLINE = 30,    /* at a return probe that cannot be seen through */
+	STAT_CUT_DEPTH = 31,	     /* after max_frames */
+	STAT_STACKS_BY_POINTER = 32, /* information: frame pointers were followed in part */
+	STAT_MEMO_HITS = 33,	     /* checking only: stacks that were known again */
+	STAT_MEMO_WRONG = 34,	     /* checking only: of those, not what a full walk found */
+	STAT_NR = 35,
 };
 
 struct seep_counters {
@@ -170,6 +185,8 @@ struct seep_config {
 	__u32 fault_period;    /* a fault event stands for this many faults */
 	__u32 block_sets;      /* of the block table, a power of two; 0: there is none */
 	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
+	__u32 atomics;	       /* atomic operations that return a value are there (5.12) */
+	__u32 check_stacks;    /* walk in full on every hit of the memo, and compare */
 };
 
 /*
@@ -248,17 +265,10 @@ struct stack_value {
 	__u64 frame[SEEP_MAX_FRAMES]; /* innermost first */
 };
 
-#define SEEP_CODE_RANGES 8
-
-/*
- * What a target's slot holds. The ranges are coarse bounds of its executable mappings, merged until
- * they fit: a word outside of all is no return address, and ends a stack.
- */
+/* What a target's slot holds. */
 struct slot_value {
-	__u32 proc;	 /* SEEP_PROC(), the incarnation kept by the exec program */
-	__u32 nr_ranges; /* 0: not known, everything passes */
-	__u64 start[SEEP_CODE_RANGES];
-	__u64 end[SEEP_CODE_RANGES];
+	__u32 proc; /* SEEP_PROC(), the incarnation kept by the exec program */
+	__u32 zero;
 };
 
 _Static_assert(sizeof(struct event_head) == 16, "event_head");
@@ -271,6 +281,6 @@ _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_set) == 256, "block_set");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct stack_value) == 8 + 8 * SEEP_MAX_FRAMES, "stack_value");
-_Static_assert(sizeof(struct seep_config) == 32, "seep_config");
+_Static_assert(sizeof(struct seep_config) == 40, "seep_config");
 
 #endif

@@ -9,19 +9,19 @@
 char LICENSE[] SEC("license") __weak = "GPL";
 
 #if defined(__TARGET_ARCH_x86)
-#define REGS_PC(regs) ((regs)->ip)
-#define REGS_SP(regs) ((regs)->sp)
-#define REGS_FP(regs) ((regs)->bp)
-#define REGS_LINK(regs) 0
-#define REGS_USER(regs) (((regs)->cs & 3) == 3)
-#define PT_LINK(regs) 0
+#define REGS_PC(r) ((r)->ip)
+#define REGS_SP(r) ((r)->sp)
+#define REGS_FP(r) ((r)->bp)
+#define REGS_LINK(r) 0
+#define REGS_USER(r) (((r)->cs & 3) == 3)
+#define PT_LINK(r) 0
 #elif defined(__TARGET_ARCH_arm64)
-#define REGS_PC(regs) ((regs)->pc)
-#define REGS_SP(regs) ((regs)->sp)
-#define REGS_FP(regs) ((regs)->regs[29])
-#define REGS_LINK(regs) ((regs)->regs[30])
-#define REGS_USER(regs) (((regs)->pstate & 0xf) == 0)
-#define PT_LINK(regs) BPF_CORE_READ(regs, regs[30])
+#define REGS_PC(r) ((r)->pc)
+#define REGS_SP(r) ((r)->sp)
+#define REGS_FP(r) ((r)->regs[29])
+#define REGS_LINK(r) ((r)->regs[30])
+#define REGS_USER(r) (((r)->pstate & 0xf) == 0)
+#define PT_LINK(r) BPF_CORE_READ(r, regs[30])
 #endif
 
 /* The kernel itself touched the page, for a system call such as read(): the stack is its caller's. */

@@ -13,11 +13,11 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "event.h"
+#include "unwind.h"
 
 #define MAX_CALLS                                                                                  \
 	4 /* allocator calls under way at once in a thread: more than one only on other stacks */
 #define NEST_BYTES (1 << 18) /* further down the same stack than this, no allocator calls itself */
-#define WINDOW_WORDS 128     /* of the stack, read at once */
 #define PAGE_BYTES 4096
 
 /* Native tests change the configuration as they go. */
@@ -37,6 +37,8 @@ SEEP_RODATA struct seep_config config __weak = {
 	.fault_period = 1,
 	.block_sets = 1,
 	.stack_hash_mask = ~0U,
+	.atomics = 1,
+	.check_stacks = 1,
 };
 
 /* Written by userspace while programs run. */
@@ -68,25 +70,22 @@ struct vm_call {
 };
 
 /*
- * State of one thread, and its scratch memory: a thread runs one of our programs at a time, so
- * nothing here needs a lock or a guard against nesting on a preemptible kernel.
+ * State of one thread: a thread runs one of our programs at a time, so nothing here needs a lock or
+ * a guard against nesting on a preemptible kernel.
  */
 struct thread {
 	__u32 slot;
 	__u32 generation; /* of targets_generation when slot was looked up */
 	__u32 events;
 	__u32 nr_calls;
-	__u64 last_hash; /* of the stack before, with its id */
-	__u32 last_stack;
-	__u32 last_nr;
-	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
+	__u64 last_freed;  /* operator delete ends in free(): the same block is not freed twice */
+	__u64 stack_top;   /* the highest word that a walk has read: there is memory up to there */
+	__u32 stack_bytes; /* what the last stack that fitted needed, to read it at once */
+	__u16 memo_asked, memo_known; /* of late; a thread whose stacks are never known again... */
+	__u32 memo_rest;	      /* ... does without for so many walks */
+	__u32 zero;
 	struct call call[MAX_CALLS];
 	struct vm_call vm;
-	__u32 stack_stat; /* why the last stack got no id */
-	__u32 zero;
-	__u64 window_base;
-	__u64 window[WINDOW_WORDS];
-	struct stack_value stack;
 };
 
 struct {

@@ -4,6 +4,7 @@
  * that are no targets one lookup.
  */
 #include "common.bpf.h"
+#include "rows.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
@@ -54,6 +55,17 @@ int proc_fork(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* None of what was mapped is there any more. */
+static __always_inline void forget_code(__u32 slot)
+{
+	struct unwind_process *p = bpf_map_lookup_elem(&unwind_processes, &slot);
+
+	if (!p)
+		return;
+	p->nr = 0;
+	__sync_fetch_and_add(&p->generation, 2);
+}
+
 /*
  * sched_process_exec: the address space is new. A target gets its next incarnation here, before its
  * new image runs; a child of vfork() stops being its parent.
@@ -73,6 +85,7 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (!slot)
 		return 0;
 	slot->proc = SEEP_PROC(nr, SEEP_PROC_INCARNATION(slot->proc) + 1);
+	forget_code(nr);
 	if (armed)
 		proc_send(EVENT_EXEC, slot->proc, tgid, 0);
 	return 0;

@@ -5,7 +5,6 @@
 
 #include "common.bpf.h"
 
-#if defined(__TARGET_ARCH_x86)
 /*
  * A register by its DWARF number + 1; see event.h. Each load is kept from being merged with the
  * others: the verifier refuses a pointer into the context that is computed.
@@ -16,6 +15,7 @@
 		barrier_var(value);                                                                \
 		return value
 
+#if defined(__TARGET_ARCH_x86)
 static __always_inline __u64 reg_get(const struct pt_regs *ctx, __u32 reg)
 {
 	__u64 value;
@@ -48,7 +48,43 @@ static __always_inline __u64 reg_get(const struct pt_regs *ctx, __u32 reg)
 #elif defined(__TARGET_ARCH_arm64)
 static __always_inline __u64 reg_get(const struct pt_regs *ctx, __u32 reg)
 {
-	return reg && reg <= 31 ? ctx->regs[(reg - 1) & 31] : 0;
+	__u64 value;
+
+	switch (reg) {
+		REG_CASE(1, regs[0]);
+		REG_CASE(2, regs[1]);
+		REG_CASE(3, regs[2]);
+		REG_CASE(4, regs[3]);
+		REG_CASE(5, regs[4]);
+		REG_CASE(6, regs[5]);
+		REG_CASE(7, regs[6]);
+		REG_CASE(8, regs[7]);
+		REG_CASE(9, regs[8]);
+		REG_CASE(10, regs[9]);
+		REG_CASE(11, regs[10]);
+		REG_CASE(12, regs[11]);
+		REG_CASE(13, regs[12]);
+		REG_CASE(14, regs[13]);
+		REG_CASE(15, regs[14]);
+		REG_CASE(16, regs[15]);
+		REG_CASE(17, regs[16]);
+		REG_CASE(18, regs[17]);
+		REG_CASE(19, regs[18]);
+		REG_CASE(20, regs[19]);
+		REG_CASE(21, regs[20]);
+		REG_CASE(22, regs[21]);
+		REG_CASE(23, regs[22]);
+		REG_CASE(24, regs[23]);
+		REG_CASE(25, regs[24]);
+		REG_CASE(26, regs[25]);
+		REG_CASE(27, regs[26]);
+		REG_CASE(28, regs[27]);
+		REG_CASE(29, regs[28]);
+		REG_CASE(30, regs[29]);
+		REG_CASE(31, regs[30]);
+	default:
+		return 0;
+	}
 }
 
 #define ENTRY_SP(ctx, words) ((ctx)->sp + 8 * (words))

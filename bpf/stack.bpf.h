@@ -1,248 +1,210 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stacks: walking the current thread's and giving them ids.
+ * Stacks of the current thread, and ids for them.
  *
- * The rest of the programs knows only stack_of(): registers in, an id out. How the frames are found
- * is private to this file.
- *
- * The walk here follows frame pointers. The kernel's own walk would lose the caller: at a
- * function's first instruction the caller's return address is still only at the stack pointer, and
- * the kernel allows for that only where the probed byte is 0x55. Ours starts with that word. It reads the stack
- * in windows: one read of 1 KiB costs little more than one of 8 bytes.
- *
- * A frame record is [fp] = the caller's fp, [fp + 8] = the return address, on x86-64 and arm64.
+ * The rest of the programs knows only stack_of(): registers in, an id out.
  */
 #ifndef SEEP_STACK_BPF_H
 #define SEEP_STACK_BPF_H
 
-#include "common.bpf.h"
+#include "intern.bpf.h"
+#include "unwind.bpf.h"
 
-#define STACK_PROBES 8		  /* neighbours tried when another stack has the same hash */
-#define FRAME_BYTES_MAX (1 << 20) /* a frame record further away than this is no frame record */
-#define USER_CODE_MIN 4096
+#define MEMO_TRIAL 256 /* after so many questions it is seen whether the memo pays, */
+#define MEMO_REST 4096 /* and if not, so many walks do without it */
 
-/* Where a walk starts. */
-struct walk {
-	__u64 fp;
-	__u64 sp;
-	__u64 hash;
-};
-
-static __always_inline __u64 hash_step(__u64 hash, __u64 word)
+/* The mappings must be the same at the end as they were at the start. */
+static __always_inline void check_generation(struct walk *w)
 {
-	__u64 x = (word ^ hash) * 0x9e3779b97f4a7c15ULL;
+	__u32 slot = w->slot;
+	struct unwind_process *p = bpf_map_lookup_elem(&unwind_processes, &slot);
 
-	return x ^ x >> 32;
+	if (!p || w->generation & 1 || *(volatile __u32 *)&p->generation != w->generation)
+		(void)walk_cut(w, STAT_CUT_CHANGED);
 }
 
-static __always_inline void stack_start(struct thread *t, struct walk *w, __u64 sp, __u64 fp)
+/* Walks from the registers in the walk's state, and interns. */
+__weak __noinline __u32 stack_capture(__u32 at)
 {
-	w->sp = sp;
-	w->fp = fp;
-	w->hash = hash_step(0, t->stack.proc);
-	t->stack.nr = 0;
-	t->stack.flags = 0;
-	t->window_base = sp & ~7ULL;
-	if (bpf_probe_read_user(t->window, sizeof(t->window), (void *)t->window_base))
-		t->window_base = ~0ULL;
-}
+	struct walk *w = walk_at(at);
+	__u32 stack;
 
-static __always_inline void stack_push(struct thread *t, struct walk *w, __u64 pc)
-{
-	__u32 nr = *(volatile __u16 *)&t->stack.nr; /* checked anew for the verifier */
-
-	if (nr >= SEEP_MAX_FRAMES)
-		return;
-	t->stack.frame[nr] = pc;
-	t->stack.nr = nr + 1;
-	w->hash = hash_step(w->hash, pc);
-}
-
-/* Reads two words at an aligned address: from the window, or a new window, or just these. */
-static __always_inline int read_pair(struct thread *t, __u64 addr, __u64 *first, __u64 *second)
-{
-	__u64 at = addr - t->window_base, pair[2];
-
-	if (at > (WINDOW_WORDS - 2) * 8) {
-		if (bpf_probe_read_user(t->window, sizeof(t->window), (void *)addr)) {
-			t->window_base = ~0ULL;
-			if (bpf_probe_read_user(pair, sizeof(pair), (void *)addr))
-				return -1;
-			*first = pair[0];
-			*second = pair[1];
-			return 0;
-		}
-		t->window_base = addr;
-		at = 0;
-	}
-	at >>= 3;
-	*first = t->window[at & (WINDOW_WORDS - 1)];
-	*second = t->window[(at + 1) & (WINDOW_WORDS - 1)];
-	return 0;
-}
-
-static __always_inline bool may_be_code(const struct slot_value *slot, __u64 pc)
-{
-	if (!slot->nr_ranges)
-		return pc >= USER_CODE_MIN;
-#pragma unroll
-	for (__u32 i = 0; i < SEEP_CODE_RANGES; i++) {
-		/* Unused ranges are empty. */
-		if (pc - slot->start[i] < slot->end[i] - slot->start[i])
-			return true;
-	}
-	return false;
-}
-
-/* The callers, from the frame record at w->fp on. */
-static __always_inline void walk_frame_pointers(struct thread *t, struct walk *w,
-						const struct slot_value *slot)
-{
-	__u64 fp = w->fp, low = w->sp, next, pc;
-
-	for (__u32 i = 0; i < SEEP_MAX_FRAMES; i++) {
-		/* _start and clone() enter the outermost function with a frame pointer of zero. */
-		if (!fp)
-			return;
-		if (t->stack.nr >= config.max_frames) {
-			t->stack.flags |= STACK_TRUNCATED;
-			return;
-		}
-		if (fp < low || fp - low > FRAME_BYTES_MAX || fp & 7)
-			break;
-		if (read_pair(t, fp, &next, &pc))
-			break;
-		if (!may_be_code(slot, pc))
-			break;
-		stack_push(t, w, pc);
-		low = fp + 16;
-		fp = next;
-	}
-	t->stack.flags |= STACK_PARTIAL;
-}
-
-static __always_inline bool stack_same(const struct stack_value *a, const struct stack_value *b)
-{
-	__u64 differ = 0;
-
-	if (a->nr != b->nr || a->proc != b->proc || a->flags != b->flags)
-		return false;
-	for (__u32 i = 0; i < SEEP_MAX_FRAMES; i++) {
-		if (i >= a->nr)
-			break;
-		differ |= a->frame[i] ^ b->frame[i];
-	}
-	return !differ;
-}
-
-/* The id of the stack in t->stack. */
-static __always_inline __u32 stack_find(struct thread *t, __u32 hash)
-{
-	struct stack_value *known;
-	int err;
-
-	if (!t->stack.nr) {
-		t->stack_stat = STAT_STACKS_EMPTY;
+	if (!w)
 		return SEEP_STACK_UNKNOWN;
+	/* At least a step for each frame; trampolines take one more. */
+	for (__u32 i = 0; i < 2 * SEEP_MAX_FRAMES; i++) {
+		if (unwind_steps(at))
+			break;
 	}
-	hash &= config.stack_hash_mask;
-	for (__u32 i = 0; i < STACK_PROBES; i++) {
-		__u32 id = hash + i + 1;
-
-		if (id == SEEP_STACK_UNKNOWN)
-			continue;
-		known = bpf_map_lookup_elem(&stacks, &id);
-		if (!known) {
-			err = bpf_map_update_elem(&stacks, &id, &t->stack, BPF_NOEXIST);
-			if (!err)
-				return id;
-			/* Another CPU may have put a stack there at the same moment. */
-			known = bpf_map_lookup_elem(&stacks, &id);
-			if (!known) {
-				t->stack_stat = STAT_STACKS_FULL;
-				return SEEP_STACK_UNKNOWN;
-			}
-		}
-		if (stack_same(known, &t->stack))
-			return id;
-	}
-	t->stack_stat = STAT_STACK_COLLISIONS;
-	return SEEP_STACK_UNKNOWN;
+	check_generation(w);
+	stack = stack_find(w);
+	memo_end(w, stack);
+	return stack;
 }
 
-/*
- * The same; a loop that allocates at one place has the stack that its thread had before. That is told
- * by all 64 bits of the hash and the number of frames, without the table.
- */
-static __always_inline __u32 stack_intern(struct thread *t, __u64 hash)
+/* The entry's caller, whose return address is at sp, or in the link register. */
+static __always_inline void start_at_entry(struct walk *w)
 {
-	__u32 id;
+	w->is_exact = 0;
+	w->is_certain = 1;
+#if defined(__TARGET_ARCH_x86)
+	w->pc = w->window[0];
+	w->return_slot = w->start_sp;
+	w->sp = w->start_sp + 8;
+	memo_record(w, w->start_sp, w->pc);
+#elif defined(__TARGET_ARCH_arm64)
+	w->pc = CODE_ADDRESS(w->link);
+	w->return_slot = 0;
+	w->sp = w->start_sp;
+#endif
+}
 
-	hash ^= t->stack.flags;
-	if (hash == t->last_hash && t->stack.nr == t->last_nr)
-		return t->last_stack;
-	id = stack_find(t, hash >> 32);
-	if (id != SEEP_STACK_UNKNOWN) {
-		t->last_hash = hash;
-		t->last_nr = t->stack.nr;
-		t->last_stack = id;
+static __always_inline void start_at_pc(struct walk *w)
+{
+	w->stack.flags = STACK_PRECISE_PC;
+	w->pc = w->start_pc;
+	w->sp = w->start_sp;
+	w->is_exact = 1;
+	w->is_certain = 1;
+	w->has_link = 1;
+	w->return_slot = 0;
+}
+
+static __always_inline bool memo_is_wanted(struct thread *t)
+{
+	if (!config.atomics)
+		return false;
+	if (t->memo_rest) {
+		t->memo_rest--;
+		return false;
 	}
-	return id;
+	if (++t->memo_asked < MEMO_TRIAL)
+		return true;
+	if (t->memo_known < MEMO_TRIAL / 4)
+		t->memo_rest = MEMO_REST;
+	t->memo_asked = t->memo_known = 0;
+	return true;
+}
+
+static __always_inline void walk_start(struct context *c, struct walk *w, __u64 pc, __u64 sp,
+				       __u64 fp, __u64 link)
+{
+	struct thread *t = c->thread;
+	__u32 slot = t->slot;
+	struct unwind_process *p = bpf_map_lookup_elem(&unwind_processes, &slot);
+
+	w->slot = slot;
+	w->proc = c->proc;
+	w->generation = p ? *(volatile __u32 *)&p->generation : 0;
+	w->first_mapping = p ? p->first : 0;
+	w->nr_mappings = p ? p->nr : 0;
+	w->start_pc = pc;
+	w->start_sp = sp;
+	w->start_fp = w->fp = fp;
+	w->start_link = w->link = link;
+	w->fp_state = FP_HERE;
+	w->fp_is_first = 1;
+	w->used_fp = 0;
+	w->by_pointer = 0;
+	w->has_link = 0;
+	w->keep = 1;
+	w->cut = STAT_NR;
+	w->memo = MEMO_NONE;
+	w->stack_top = t->stack_top;
+	w->highest = sp;
+	w->gap = 0;
+	w->next_bytes = WINDOW_NEXT / 2;
+	w->hash = hash_step(0, c->proc);
+	w->stack.proc = c->proc;
+	w->stack.nr = 0;
+	w->stack.flags = 0;
+}
+
+/* What the next walk of this thread may go by. */
+static __always_inline void walk_remember(struct thread *t, const struct walk *w)
+{
+	__u64 bytes = (w->gap ? w->gap : w->highest) - w->start_sp;
+
+	if (w->stack.flags & STACK_PARTIAL)
+		return;
+	t->stack_top = w->highest;
+	t->stack_bytes = bytes < WINDOW_BYTES ? bytes : WINDOW_BYTES;
+}
+
+static __always_inline void count_walk(struct context *c, const struct walk *w)
+{
+	__u32 cut = *(volatile __u32 *)&w->cut;
+
+	if (cut < STAT_NR)
+		count_in(c->counters, cut, 1);
+	if (w->by_pointer)
+		count_in(c->counters, STAT_STACKS_BY_POINTER, 1);
+}
+
+static __always_inline __u32 stack_walk(struct context *c, struct walk *w, __u32 at)
+{
+	__u32 stack;
+
+	if (w->start_pc)
+		start_at_pc(w);
+	else
+		start_at_entry(w);
+	w->by_pointer = 0;
+	stack = stack_capture(at);
+	walk_remember(c->thread, w);
+	return stack;
+}
+
+static __always_inline __u32 stack_known_or_walked(struct context *c, struct walk *w, __u32 at)
+{
+	__u32 known, stack;
+	__u64 tag;
+	bool readable = !window_read(w, w->start_sp, c->thread->stack_bytes ?: WINDOW_FIRST);
+
+	if (!readable && !w->start_pc)
+		return stack_unknown(w, STAT_STACKS_EMPTY);
+	if (!readable || !memo_is_wanted(c->thread))
+		return stack_walk(c, w, at);
+	tag = memo_tag(w);
+	known = memo_find(at, tag);
+	if (known != SEEP_STACK_UNKNOWN) {
+		c->thread->memo_known++;
+		if (!config.check_stacks)
+			return known;
+		count_in(c->counters, STAT_MEMO_HITS, 1);
+	}
+	/* The comparison may have gone elsewhere. */
+	if (w->window_base != w->start_sp && window_read(w, w->start_sp, WINDOW_FIRST))
+		return stack_unknown(w, STAT_STACKS_EMPTY);
+	if (known == SEEP_STACK_UNKNOWN)
+		memo_begin(w, tag);
+	stack = stack_walk(c, w, at);
+	if (config.check_stacks && known != SEEP_STACK_UNKNOWN && stack != known &&
+	    w->cut != STAT_CUT_CHANGED)
+		count_in(c->counters, STAT_MEMO_WRONG, 1);
+	return stack;
 }
 
 /*
- * Walks and interns. A function of its own, with numbers for arguments, because the verifier then
- * checks it once and not for every path that leads to it.
+ * The id of the current stack; SEEP_STACK_UNKNOWN has been counted.
  *
  * pc 0: at a function's entry, sp is where the return address is, or link holds it (arm64).
- * Otherwise at the instruction pc. If that is in a leaf function without a frame, its caller's return
- * address is the word at sp; else that word is data. Which of the two, is seen by who knows where
- * code is: userspace.
+ * Otherwise at the instruction pc.
  */
-__weak __noinline __u32 stack_capture(__u64 pc, __u64 sp, __u64 fp, __u64 link)
-{
-	struct thread *t = thread_find();
-	struct slot_value *slot;
-	struct walk w;
-	__u32 nr;
-
-	if (!t)
-		return SEEP_STACK_UNKNOWN;
-	nr = t->slot;
-	slot = bpf_map_lookup_elem(&slots, &nr);
-	if (!slot)
-		return SEEP_STACK_UNKNOWN;
-	stack_start(t, &w, sp, fp);
-#if defined(__TARGET_ARCH_x86)
-	if (t->window_base == sp)
-		link = t->window[0];
-	else if (bpf_probe_read_user(&link, sizeof(link), (void *)sp))
-		link = 0;
-#endif
-	if (pc) {
-		t->stack.flags = STACK_PRECISE_PC;
-		stack_push(t, &w, pc);
-		if (link >= USER_CODE_MIN)
-			t->stack.flags |= STACK_LEAF_GUESS;
-	}
-	if (link >= USER_CODE_MIN)
-		stack_push(t, &w, link);
-	walk_frame_pointers(t, &w, slot);
-	return stack_intern(t, w.hash);
-}
-
-/* pc, sp, fp and link as for stack_capture(). */
 static __always_inline __u32 stack_of(struct context *c, __u64 pc, __u64 sp, __u64 fp, __u64 link)
 {
-	__u32 id, stat;
+	struct walk *w;
+	__u32 at, id;
 
-	c->thread->stack.proc = c->proc;
-	id = stack_capture(pc, sp, fp, link);
-	if (id == SEEP_STACK_UNKNOWN) {
-		stat = *(volatile __u32 *)&c->thread->stack_stat;
-		if (stat < STAT_NR)
-			count_in(c->counters, stat, 1);
+	w = walk_begin(&at);
+	if (!w) {
+		count_in(c->counters, STAT_STACKS_BUSY, 1);
+		return SEEP_STACK_UNKNOWN;
 	}
+	walk_start(c, w, pc, sp, fp, link);
+	id = stack_known_or_walked(c, w, at);
+	count_walk(c, w);
+	walk_end(w);
 	return id;
 }
 

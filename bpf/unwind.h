@@ -101,7 +101,7 @@ struct unwind_mapping {
  * Who reads: takes generation, then the others, and at the end generation again; if that has changed, what was read is
  * worth nothing. Who writes: puts new mappings elsewhere, then makes generation odd, sets first and nr, makes it even;
  * the old place may be used again at once, and so may the rows. BPF itself turns mappings that are unmapped to
- * MAPPING_GONE, and adds 2.
+ * MAPPING_GONE, or if they are many sets nr to 0, and adds 2.
  */
 struct unwind_process {
 	__u32 generation;

@@ -15,6 +15,7 @@
 #define DEFAULT_TOP 10
 #define DEFAULT_RING_BYTES (8u << 20)
 #define DEFAULT_MAX_BLOCKS (4u << 20)
+#define DEFAULT_UNWIND_BYTES (UINT64_C(128) << 20)
 #define DEFAULT_MAX_STACKS (64u << 10)
 /* Values of long options in getopt, beyond those of letters. */
 #define LONG_BASE 256
@@ -112,6 +113,19 @@ static int add_pids(struct parser *parser, const struct cli_option *option, cons
 	}
 }
 
+static int add_dir(struct parser *parser, const struct cli_option *option, const char *text)
+{
+	struct cli_options *options = &parser->options;
+
+	if (!*text)
+		return wrong_value(parser, option, text);
+	if (options->nr_debug_dirs == CLI_MAX_DEBUG_DIRS)
+		return wrong_use(parser->info, "--%s: more than %d directories", option->name,
+				 CLI_MAX_DEBUG_DIRS);
+	options->debug_dir[options->nr_debug_dirs++] = text;
+	return 0;
+}
+
 static int set_number(struct parser *parser, const struct cli_option *option, const char *text)
 {
 	void *field = (char *)&parser->options + option->offset;
@@ -202,6 +216,8 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return set_number(parser, option, value);
 	case CLI_FD:
 		return set_fd(parser, option, value);
+	case CLI_DIRS:
+		return add_dir(parser, option, value);
 	case CLI_PIDS:
 		return add_pids(parser, option, value);
 	case CLI_TOP:
@@ -441,6 +457,7 @@ int cli_parse(int argc, char **argv, struct cli_options *options)
 				.ring_bytes = DEFAULT_RING_BYTES,
 				.max_blocks = DEFAULT_MAX_BLOCKS,
 				.max_stacks = DEFAULT_MAX_STACKS,
+				.unwind_bytes = DEFAULT_UNWIND_BYTES,
 			},
 	};
 	int err;

@@ -29,6 +29,7 @@ enum cli_command {
 };
 
 #define CLI_MAX_PIDS 64
+#define CLI_MAX_DEBUG_DIRS 8
 
 struct cli_options {
 	enum cli_command command;
@@ -51,6 +52,13 @@ struct cli_options {
 	uint64_t ring_bytes; /* of one ring; a power of two of at least a page */
 	uint64_t max_blocks; /* of the kernel's block map */
 	uint64_t max_stacks;
+	uint64_t unwind_bytes; /* of unwind tables */
+	bool check_stacks;     /* walk in full even where the stack is known */
+	bool no_demangle;
+	bool debuginfod;
+	const char *debug_dir[CLI_MAX_DEBUG_DIRS];
+	size_t nr_debug_dirs;
+	const char *sysroot; /* NULL: none */
 };
 
 /* 0: go on, *options is set; 1: --help or --version was printed, exit 0; -EINVAL: one line was printed, exit EXIT_USAGE. */

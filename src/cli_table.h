@@ -21,6 +21,7 @@ enum cli_type {
 	CLI_SIZE,     /* uint64_t */
 	CLI_POWER,    /* uint64_t, a power of two */
 	CLI_FD,	      /* int, open */
+	CLI_DIRS,     /* a list of directories that grows with each use */
 	CLI_PIDS,     /* a list that grows with each use */
 	CLI_TOP,      /* size_t, or "all" */
 	CLI_FORMAT,

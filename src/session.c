@@ -18,11 +18,13 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
+#define MAX_MAPPINGS 65536 /* 2 MiB */
 
 enum source {
 	SOURCE_RINGS = 1,
 	SOURCE_TIMER,
 	SOURCE_SIGNAL,
+	SOURCE_WATCH,
 	SOURCE_TARGET, /* and its index above 32 bits */
 };
 
@@ -68,7 +70,9 @@ static int load(struct session *s)
 		.max_blocks = (uint32_t)s->cli->max_blocks,
 		.max_stacks = (uint32_t)s->cli->max_stacks,
 		.max_targets = CLI_MAX_PIDS,
-		.max_frames = 64,
+		.max_frames = SEEP_MAX_FRAMES,
+		.max_mappings = MAX_MAPPINGS,
+		.check_stacks = s->cli->check_stacks,
 	};
 	int err = loader_new(&options, &s->features, &s->loader);
 
@@ -115,6 +119,8 @@ static int attach_all(struct session *s)
 {
 	int err = attach_processes(&s->attach, s->loader);
 
+	if (!err && s->features.syscall_tracepoints)
+		err = attach_code(&s->attach, s->loader);
 	if (!err && s->options->mode == RUN_FAULTS)
 		err = attach_faults(&s->attach, s->loader, 1);
 	if (!err && s->options->mode == RUN_LEAKS && s->features.syscall_tracepoints)
@@ -123,6 +129,8 @@ static int attach_all(struct session *s)
 		log_error("cannot attach to the kernel's events: %s", strerror(-err));
 		return err;
 	}
+	if (!session_watch_code(s))
+		(void)watch(s, watch_fd(s->watch), SOURCE_WATCH);
 	err = kernel_drop_capabilities(s->options->mode == RUN_LEAKS);
 	if (err)
 		log_warn("cannot drop capabilities: %s, going on with all of them", strerror(-err));
@@ -236,9 +244,13 @@ int session_refresh_stale(struct session *s)
 static int tick(struct session *s)
 {
 	uint64_t now_ns, due_ns = s->cli->interval_ns ? s->next_report_ns : UINT64_MAX;
-	int err = session_refresh_stale(s);
+	int err;
 	long nr;
 
+	if (s->watch)
+		session_take_mappings(s);
+	session_check_unknown_code(s);
+	err = session_refresh_stale(s);
 	if (!err) {
 		nr = ring_set_drain(s->rings);
 		err = nr < 0 ? (int)nr : session_resync(s);
@@ -296,6 +308,9 @@ static int on_event(struct session *s, uint64_t source)
 	case SOURCE_SIGNAL:
 		on_signal(s);
 		return 0;
+	case SOURCE_WATCH:
+		session_take_mappings(s);
+		return session_refresh_stale(s);
 	case SOURCE_TARGET:
 		t = &s->target[source >> 32];
 		t->gone = true;
@@ -336,7 +351,9 @@ static int prepare(struct session *s)
 		err = ring_set_new(s->loader, session_take, s, &s->rings);
 	}
 	if (!err)
-		err = open_events(s);
+		err = open_events(s); /* blocks signals, for the threads to come too */
+	if (!err)
+		err = session_start_unwinder(s);
 	if (!err)
 		err = watch(s, ring_set_fd(s->rings), SOURCE_RINGS);
 	if (!err)
@@ -377,6 +394,8 @@ static int run(struct session *s)
 	if (!err && !s->options->quiet)
 		err = session_emit(s);
 	if (!err)
+		session_say_tables(s);
+	if (!err)
 		session_say_command_runs_on(s);
 	return err;
 }
@@ -387,6 +406,8 @@ static void release(struct session *s)
 	attach_release(&s->attach);
 	spawn_cancel(&s->spawn);
 	calibrate_free(s->calibrator);
+	watch_free(s->watch);
+	unwinder_free(s->unwinder);
 	loader_free(s->loader);
 	namer_free(s->namer);
 	capture_writer_abandon(s->capture);

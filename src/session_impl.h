@@ -16,6 +16,8 @@
 #include "ring.h"
 #include "session.h"
 #include "spawn.h"
+#include "unwinder.h"
+#include "watch.h"
 
 #define TICK_NS 100000000ull
 
@@ -27,7 +29,8 @@ struct session_target {
 	struct proc_maps maps;
 	uint64_t maps_hash;
 	bool gone, exit_seen;
-	bool stale; /* what it maps has changed, or may have */
+	bool stale;	       /* what it maps has changed, or may have */
+	uint32_t unknown_code; /* loader_unknown_code() when it was last looked at */
 	uint64_t refreshed_ns;
 	uint64_t exec_ns; /* its image is as old as that; 0: older than the run */
 };
@@ -52,6 +55,8 @@ struct session {
 	struct attach attach;
 	struct discover discover;
 	struct namer *namer;
+	struct unwinder *unwinder;
+	struct watch *watch; /* NULL: nobody tells of new code */
 	struct ring_set *rings;
 	struct profile *profile;
 	struct capture_writer *capture;
@@ -114,6 +119,18 @@ int session_refresh_target(struct session *s, struct session_target *t);
 /* The same for all whose mappings may have changed (session.c). */
 int session_refresh_stale(struct session *s);
 void session_release_targets(struct session *s);
+
+/* session_code.c: unwind tables */
+
+int session_start_unwinder(struct session *s);
+/* New code of targets is then told by s->watch; if that fails, everything goes on without it. */
+int session_watch_code(struct session *s);
+/* Makes its tables, soon. */
+void session_look_at_code(struct session *s, const struct session_target *t);
+void session_take_mappings(struct session *s);
+/* Targets whose stacks have led to places we know nothing of are looked at again. */
+void session_check_unknown_code(struct session *s);
+void session_say_tables(struct session *s);
 
 /* session_hazard.c */
 

@@ -131,45 +131,6 @@ void session_release_targets(struct session *s)
 	free(s->target);
 }
 
-struct range {
-	uint64_t start, end;
-};
-
-/* Joins the two neighbours that are nearest to each other. */
-static void join_nearest(struct range *range, size_t *nr)
-{
-	size_t best = 0, i;
-
-	for (i = 1; i + 1 < *nr; i++) {
-		if (range[i + 1].start - range[i].end < range[best + 1].start - range[best].end)
-			best = i;
-	}
-	range[best].end = range[best + 1].end;
-	memmove(&range[best + 1], &range[best + 2], (*nr - best - 2) * sizeof(*range));
-	(*nr)--;
-}
-
-/* The executable mappings, joined until the kernel's few ranges hold them. */
-static void set_code_ranges(struct session *s, const struct session_target *t)
-{
-	struct range range[SEEP_CODE_RANGES + 1];
-	uint64_t start[SEEP_CODE_RANGES], end[SEEP_CODE_RANGES];
-	size_t nr = 0, i;
-
-	for (i = 0; i < t->maps.nr; i++) {
-		if (!t->maps.item[i].exec)
-			continue;
-		range[nr++] = (struct range){t->maps.item[i].start, t->maps.item[i].end};
-		if (nr > SEEP_CODE_RANGES)
-			join_nearest(range, &nr);
-	}
-	for (i = 0; i < nr; i++) {
-		start[i] = range[i].start;
-		end[i] = range[i].end;
-	}
-	loader_set_ranges(s->loader, t->slot, start, end, (uint32_t)nr);
-}
-
 static uint64_t maps_hash(const struct proc_maps *maps)
 {
 	uint64_t hash = maps->nr, words[4];
@@ -301,7 +262,7 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 	size_t nr = 0, searched = 0;
 	int err;
 
-	set_code_ranges(s, t);
+	session_look_at_code(s, t);
 	err = namer_add_process(s->namer, t->proc, t->tgid, &t->maps);
 	if (err)
 		return err;

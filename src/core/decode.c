@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ enum tail {
 	TAIL_STRINGS,
 	TAIL_FRAMES, /* of struct record_stack */
 	TAIL_NAMES,  /* of struct record_symbol */
+	TAIL_WORDS,  /* as many as there are */
 };
 
 struct shape {
@@ -40,7 +42,8 @@ static const struct shape shapes[] = {
 	{RECORD_STACK, sizeof(struct record_stack), TAIL_FRAMES, 0},
 	{RECORD_SYMBOL, sizeof(struct record_symbol), TAIL_NAMES, 0},
 	{RECORD_TICK, sizeof(struct event_head), TAIL_NONE, 0},
-	{RECORD_COUNTERS, sizeof(struct record_counters), TAIL_NONE, 0},
+	{RECORD_COUNTERS, offsetof(struct record_counters, value[RECORD_MIN_COUNTERS]), TAIL_WORDS,
+	 0},
 	{RECORD_PROBE, sizeof(struct record_probe), TAIL_STRINGS, 4},
 	{RECORD_CPU_TIME, sizeof(struct record_cpu_time), TAIL_NONE, 0},
 	{RECORD_END, sizeof(struct record_end), TAIL_NONE, 0},
@@ -127,6 +130,9 @@ int record_check(const void *record, size_t nr)
 	switch ((enum tail)shape->tail) {
 	case TAIL_NONE:
 		whole = nr == shape->bytes;
+		break;
+	case TAIL_WORDS:
+		whole = true;
 		break;
 	case TAIL_STRINGS:
 		whole = has_strings(record, nr, shape->bytes, shape->nr_strings);

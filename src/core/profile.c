@@ -140,13 +140,16 @@ static int feed_tick(struct profile *p, const struct event_head *head)
 	return err ? err : tick_err;
 }
 
-static int feed_counters(struct profile *p, const struct record_counters *r)
+static int feed_counters(struct profile *p, const struct record_counters *r, size_t nr)
 {
+	size_t bytes = nr - offsetof(struct record_counters, value);
 	struct target *target = profile_add_target(p, r->head.proc);
 
 	if (!target)
 		return -ENOMEM;
-	memcpy(target->counter, r->value, sizeof(target->counter));
+	if (bytes > sizeof(target->counter))
+		bytes = sizeof(target->counter);
+	memcpy(target->counter, r->value, bytes);
 	return 0;
 }
 
@@ -196,7 +199,7 @@ static int feed_record(struct profile *p, const void *record, size_t nr)
 		p->resyncs++;
 		return 0;
 	case RECORD_COUNTERS:
-		return feed_counters(p, record);
+		return feed_counters(p, record, nr);
 	case RECORD_PROBE:
 		return feed_probe(p, record, nr);
 	case RECORD_CPU_TIME:

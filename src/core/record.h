@@ -104,6 +104,9 @@ struct record_symbol {
 					    /* then for each frame: function, module, file */
 };
 
+/* In captures of other versions there are fewer or more values: what is missing is 0, what is more is ignored. */
+#define RECORD_MIN_COUNTERS 22
+
 struct record_counters {
 	struct event_head head; /* proc: only the slot counts */
 	__u64 value[STAT_NR];

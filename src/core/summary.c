@@ -24,6 +24,17 @@ static const struct {
 	{STAT_STACK_COLLISIONS, "stack_collisions", true},
 	{STAT_STACKS_EMPTY, "stacks_empty", false},
 	{STAT_NO_REGS, "no_regs", false},
+	{STAT_STACKS_BUSY, "stacks_busy", false},
+	{STAT_CUT_NO_MAPPING, "cut_no_mapping", false},
+	{STAT_CUT_PENDING, "cut_pending", false},
+	{STAT_CUT_NO_TABLE, "cut_no_table", false},
+	{STAT_CUT_UNSUPPORTED, "cut_unsupported", false},
+	{STAT_CUT_UNREADABLE, "cut_unreadable", false},
+	{STAT_CUT_BAD_FRAME, "cut_bad_frame", false},
+	{STAT_CUT_CHANGED, "cut_changed", false},
+	{STAT_CUT_TRAMPOLINE, "cut_trampoline", false},
+	{STAT_CUT_DEPTH, "cut_depth", false},
+	{STAT_MEMO_WRONG, "memo_wrong", true},
 };
 
 static uint64_t non_negative(int64_t n)

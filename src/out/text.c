@@ -355,6 +355,17 @@ static const char *loss_meaning(const char *name)
 		{"stack_collisions", "stacks with the same hash as another"},
 		{"stacks_empty", "not even the caller could be read"},
 		{"no_regs", "user registers were not available"},
+		{"stacks_busy", "too many stacks walked at once on a CPU"},
+		{"cut_no_mapping", "stacks cut where no code is known to be"},
+		{"cut_pending", "stacks cut before the unwind table was made"},
+		{"cut_no_table", "stacks cut in code that says nothing of frames"},
+		{"cut_unsupported", "stacks cut at a rule that tables cannot hold"},
+		{"cut_unreadable", "stacks cut where memory could not be read"},
+		{"cut_bad_frame", "stacks cut at a frame that cannot be"},
+		{"cut_changed", "stacks cut as mappings changed meanwhile"},
+		{"cut_trampoline", "stacks cut at somebody's return probe"},
+		{"cut_depth", "stacks cut after 127 frames"},
+		{"memo_wrong", "stacks known again wrongly (--check-stacks)"},
 	};
 	size_t i;
 

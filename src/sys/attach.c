@@ -165,6 +165,15 @@ int attach_site_empty(struct attach *a, const struct loader *loader, pid_t tgid,
 	return attach_programs(a, tgid, kernel_path, site, &programs);
 }
 
+int attach_site_stack(struct attach *a, const struct loader *loader, pid_t tgid,
+		      const char *kernel_path, const struct discover_site *site, bool empty)
+{
+	int program = loader_program_fd(loader, empty ? PROGRAM_FLOOR : PROGRAM_STACK);
+
+	return perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, false), program,
+			 site_cookie(site, 0));
+}
+
 static int raw_tracepoint(struct attach *a, const char *name, int program)
 {
 	int fd = bpf_raw_tracepoint_open(name, program);
@@ -197,12 +206,39 @@ static int tracepoint(struct attach *a, const char *name, int program)
 	return perf_link(a, perf_open(&attr, -1, 0), program, 0);
 }
 
+struct syscall_probe {
+	const char *name;
+	enum loader_program program;
+};
+
+static int attach_calls(struct attach *a, const struct loader *loader,
+			const struct syscall_probe *call, size_t nr)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < nr; i++) {
+		err = tracepoint(a, call[i].name, loader_program_fd(loader, call[i].program));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int attach_code(struct attach *a, const struct loader *loader)
+{
+	static const struct syscall_probe calls[] = {
+		{"sys_enter_munmap", PROGRAM_CODE_MUNMAP},
+		{"sys_enter_mmap", PROGRAM_CODE_MMAP},
+		{"sys_enter_mremap", PROGRAM_CODE_MREMAP},
+	};
+
+	return attach_calls(a, loader, calls, ARRAY_SIZE(calls));
+}
+
 int attach_syscalls(struct attach *a, const struct loader *loader)
 {
-	static const struct {
-		const char *name;
-		enum loader_program program;
-	} calls[] = {
+	static const struct syscall_probe calls[] = {
 		{"sys_exit_mmap", PROGRAM_MMAP_EXIT},
 		{"sys_enter_mmap", PROGRAM_MMAP_ENTER},
 		{"sys_exit_munmap", PROGRAM_MUNMAP_EXIT},
@@ -212,15 +248,8 @@ int attach_syscalls(struct attach *a, const struct loader *loader)
 		{"sys_exit_brk", PROGRAM_BRK_EXIT},
 		{"sys_enter_brk", PROGRAM_BRK_ENTER},
 	};
-	size_t i;
-	int err;
 
-	for (i = 0; i < ARRAY_SIZE(calls); i++) {
-		err = tracepoint(a, calls[i].name, loader_program_fd(loader, calls[i].program));
-		if (err)
-			return err;
-	}
-	return 0;
+	return attach_calls(a, loader, calls, ARRAY_SIZE(calls));
 }
 
 static int fault_event(struct attach *a, uint64_t config, int cpu, int program, uint32_t period)

@@ -41,8 +41,14 @@ int attach_site(struct attach *attach, const struct loader *loader, pid_t tgid,
 int attach_site_empty(struct attach *attach, const struct loader *loader, pid_t tgid,
 		      const char *kernel_path, const struct discover_site *site);
 
+/* A site's entry alone, with PROGRAM_STACK or the empty program: likewise. */
+int attach_site_stack(struct attach *attach, const struct loader *loader, pid_t tgid,
+		      const char *kernel_path, const struct discover_site *site, bool empty);
+
 int attach_processes(struct attach *attach, const struct loader *loader); /* fork, exec, exit */
 int attach_syscalls(struct attach *attach, const struct loader *loader);  /* mmap and so on */
+/* Code that is unmapped. */
+int attach_code(struct attach *attach, const struct loader *loader);
 int attach_faults(struct attach *attach, const struct loader *loader, uint32_t period);
 
 #endif

@@ -12,27 +12,15 @@
 
 #include "array.h"
 #include "fd.h"
+#include "loader_impl.h"
 #include "log.h"
 #include "seep.skel.h"
 
 #define DEFAULT_RINGS 8
-#define BATCH 4096
+#define SHARD_BYTES (sizeof(struct unwind_row) * UNWIND_SHARD_ROWS)
 #define BLOCK_SETS_MAX 65536 /* 16 MiB, for half a million blocks */
 #define BLOCK_SETS_MIN                                                                             \
 	4096 /* fewer are not worth it: a hash alone holds exactly what was asked for */
-
-struct loader {
-	struct seep_bpf *skel;
-	uint32_t nr_rings;
-	int ring_fd[SEEP_MAX_RINGS];
-	struct slot_value *slots; /* the map itself */
-	size_t slots_bytes;
-	struct block_set *sets; /* likewise; NULL: there are none */
-	uint32_t nr_sets;
-	uint32_t max_targets;
-	int nr_cpus;
-	struct seep_counters *scratch; /* one for each CPU */
-};
 
 static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -56,6 +44,7 @@ static struct bpf_program *program_of(const struct loader *l, enum loader_progra
 		[PROGRAM_ALLOC_RETURN] = l->skel->progs.alloc_return,
 		[PROGRAM_FREE_ENTER] = l->skel->progs.free_enter,
 		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
+		[PROGRAM_STACK] = l->skel->progs.probe_stack,
 		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
 		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
 		[PROGRAM_MUNMAP_ENTER] = l->skel->progs.munmap_enter,
@@ -69,6 +58,9 @@ static struct bpf_program *program_of(const struct loader *l, enum loader_progra
 		[PROGRAM_FORK] = l->skel->progs.proc_fork,
 		[PROGRAM_EXEC] = l->skel->progs.proc_exec,
 		[PROGRAM_EXIT] = l->skel->progs.proc_exit,
+		[PROGRAM_CODE_MUNMAP] = l->skel->progs.code_munmap,
+		[PROGRAM_CODE_MMAP] = l->skel->progs.code_mmap,
+		[PROGRAM_CODE_MREMAP] = l->skel->progs.code_mremap,
 	};
 
 	return by_number[program];
@@ -84,10 +76,14 @@ static int choose_programs(const struct loader *l, const struct loader_options *
 		wanted = true;
 		if (i <= PROGRAM_FREE_ENTER)
 			wanted = options->allocations;
+		else if (i == PROGRAM_STACK)
+			wanted = options->stack_alone;
 		else if (i >= PROGRAM_MMAP_ENTER && i <= PROGRAM_BRK_EXIT)
 			wanted = options->allocations && features->syscall_tracepoints;
 		else if (i == PROGRAM_FAULT_MINOR || i == PROGRAM_FAULT_MAJOR)
 			wanted = options->faults;
+		else if (i >= PROGRAM_CODE_MUNMAP)
+			wanted = features->syscall_tracepoints;
 		err = bpf_program__set_autoload(program_of(l, i), wanted);
 		if (err)
 			return err;
@@ -134,6 +130,18 @@ static int configure_blocks(struct loader *l, const struct loader_options *optio
 			features->hash_on_demand);
 }
 
+static int configure_walks(struct loader *l)
+{
+	int err = bpf_map__set_max_entries(l->skel->maps.walks,
+					   (uint32_t)l->nr_cpus * SEEP_WALK_LEVELS);
+
+	if (!err)
+		err = bpf_map__set_max_entries(l->skel->maps.unwind_processes, l->max_targets + 1);
+	if (!err)
+		err = bpf_map__set_max_entries(l->skel->maps.unwind_mappings, l->max_mappings);
+	return err;
+}
+
 static int configure(struct loader *l, const struct loader_options *options,
 		     const struct kernel_features *features)
 {
@@ -146,7 +154,11 @@ static int configure(struct loader *l, const struct loader_options *options,
 	config->wakeup_bytes = (uint32_t)(options->ring_bytes / 8);
 	config->task_storage = features->task_storage;
 	config->task_pt_regs = features->task_pt_regs;
+	config->atomics = features->atomics;
+	config->check_stacks = options->check_stacks;
 	err = configure_blocks(l, options, features);
+	if (!err)
+		err = configure_walks(l);
 	config->block_sets = l->nr_sets;
 	if (!err)
 		err = size_map(skel->maps.stacks, options->max_stacks, features->hash_on_demand);
@@ -201,6 +213,14 @@ static int map_arrays(struct loader *l)
 	int err = map_array(l->skel->maps.slots, sizeof(struct slot_value) * (l->max_targets + 1),
 			    (void **)&l->slots, &l->slots_bytes);
 
+	if (!err)
+		err = map_array(l->skel->maps.unwind_processes,
+				sizeof(struct unwind_process) * (l->max_targets + 1),
+				(void **)&l->processes, &l->processes_bytes);
+	if (!err)
+		err = map_array(l->skel->maps.unwind_mappings,
+				sizeof(struct unwind_mapping) * l->max_mappings,
+				(void **)&l->mappings, &l->mappings_bytes);
 	if (!err && l->nr_sets)
 		err = map_array(l->skel->maps.block_sets, sizeof(struct block_set) * l->nr_sets,
 				(void **)&l->sets, &bytes);
@@ -221,6 +241,7 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	libbpf_set_print(log_libbpf);
 	l->nr_cpus = libbpf_num_possible_cpus();
 	l->max_targets = options->max_targets;
+	l->max_mappings = options->max_mappings;
 	l->nr_rings = options->nr_rings;
 	if (!l->nr_rings)
 		l->nr_rings = l->nr_cpus < DEFAULT_RINGS ? (uint32_t)l->nr_cpus : DEFAULT_RINGS;
@@ -250,6 +271,14 @@ void loader_free(struct loader *l)
 		return;
 	if (l->slots)
 		(void)munmap(l->slots, l->slots_bytes);
+	if (l->processes)
+		(void)munmap(l->processes, l->processes_bytes);
+	if (l->mappings)
+		(void)munmap(l->mappings, l->mappings_bytes);
+	for (i = 0; i < UNWIND_MAX_SHARDS; i++) {
+		if (l->shard[i])
+			(void)munmap(l->shard[i], SHARD_BYTES);
+	}
 	if (l->sets)
 		(void)munmap(l->sets, sizeof(struct block_set) * l->nr_sets);
 	for (i = 0; i < SEEP_MAX_RINGS; i++)
@@ -290,19 +319,45 @@ int loader_set_target(struct loader *l, uint32_t slot, uint32_t tgid)
 	return 0;
 }
 
-void loader_set_ranges(struct loader *l, uint32_t slot, const uint64_t *start, const uint64_t *end,
-		       uint32_t nr)
+/* For the unwinder, in its thread. What the kernel holds lasts until the map of shards goes. */
+static struct unwind_row *new_shard(void *arg, uint32_t shard)
 {
-	struct slot_value *value = &l->slots[slot];
-	uint32_t i;
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	struct loader *l = arg;
+	struct unwind_row *row = MAP_FAILED;
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "seep_rows", sizeof(shard), sizeof(*row),
+				UNWIND_SHARD_ROWS, &options);
+	int error;
 
-	/* Programs may be reading: while nr is 0 everything passes. */
-	__atomic_store_n(&value->nr_ranges, 0, __ATOMIC_SEQ_CST);
-	for (i = 0; i < SEEP_CODE_RANGES; i++) {
-		value->start[i] = i < nr ? start[i] : 0;
-		value->end[i] = i < nr ? end[i] : 0;
-	}
-	__atomic_store_n(&value->nr_ranges, nr, __ATOMIC_SEQ_CST);
+	if (fd < 0)
+		return NULL;
+	if (!bpf_map_update_elem(bpf_map__fd(l->skel->maps.unwind_shards), &shard, &fd, BPF_ANY))
+		row = mmap(NULL, SHARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	error = errno;
+	fd_close(&fd);
+	errno = error;
+	if (row == MAP_FAILED)
+		return NULL;
+	l->shard[shard] = row;
+	return row;
+}
+
+void loader_unwinder_maps(struct loader *l, struct unwinder_maps *out)
+{
+	*out = (struct unwinder_maps){
+		.process = l->processes,
+		.nr_slots = l->max_targets + 1,
+		.mapping = l->mappings,
+		.nr_mappings = l->max_mappings,
+		.max_shards = UNWIND_MAX_SHARDS,
+		.new_shard = new_shard,
+		.arg = l,
+	};
+}
+
+uint32_t loader_unknown_code(const struct loader *l, uint32_t slot)
+{
+	return __atomic_load_n(&l->processes[slot].unknown, __ATOMIC_RELAXED);
 }
 
 int loader_counters(const struct loader *l, uint32_t slot, uint64_t value[STAT_NR])
@@ -328,123 +383,4 @@ int loader_stack(const struct loader *l, uint32_t stack, struct stack_value *out
 	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.stacks), &stack, out))
 		return -errno;
 	return 0;
-}
-
-static struct block_set *set_of(const struct loader *l, const struct block_key *key)
-{
-	if (!l->sets)
-		return NULL;
-	return &l->sets[SEEP_BLOCK_HASH(key->addr, key->proc) & (l->nr_sets - 1)];
-}
-
-static uint64_t way_addr(const struct block_set *set, unsigned int way)
-{
-	return __atomic_load_n(&set->addr[way], __ATOMIC_ACQUIRE);
-}
-
-/* One place of the table, read while programs write: what changed meanwhile is not what is there. */
-static bool read_way(const struct block_set *set, unsigned int way, struct block_key *key,
-		     struct block_value *value)
-{
-	uint64_t addr = way_addr(set, way);
-
-	if (addr <= SEEP_BLOCK_TAKEN)
-		return false;
-	*value = set->block[way];
-	*key = (struct block_key){.addr = addr, .proc = value->proc};
-	return way_addr(set, way) == addr;
-}
-
-static int walk_sets(const struct loader *l,
-		     int (*visit)(const struct block_key *key, const struct block_value *value,
-				  void *arg),
-		     void *arg)
-{
-	struct block_value value;
-	struct block_key key;
-	unsigned int way;
-	uint32_t i;
-	int err;
-
-	for (i = 0; l->sets && i < l->nr_sets; i++) {
-		for (way = 0; way < SEEP_BLOCK_WAYS; way++) {
-			if (!read_way(&l->sets[i], way, &key, &value))
-				continue;
-			err = visit(&key, &value, arg);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
-static int walk_hash(const struct loader *l,
-		     int (*visit)(const struct block_key *key, const struct block_value *value,
-				  void *arg),
-		     void *arg)
-{
-	int fd = bpf_map__fd(l->skel->maps.blocks), err = 0;
-	struct block_key *key = calloc(BATCH, sizeof(*key));
-	struct block_value *value = calloc(BATCH, sizeof(*value));
-	uint32_t position = 0, nr, i;
-	bool first = true, last = false;
-
-	if (!key || !value)
-		err = -ENOMEM;
-	while (!err && !last) {
-		nr = BATCH;
-		if (bpf_map_lookup_batch(fd, first ? NULL : &position, &position, key, value, &nr,
-					 NULL)) {
-			last = errno == ENOENT;
-			err = last ? 0 : -errno;
-		}
-		first = false;
-		for (i = 0; i < nr && !err; i++)
-			err = visit(&key[i], &value[i], arg);
-	}
-	free(key);
-	free(value);
-	return err;
-}
-
-int loader_walk_blocks(const struct loader *l,
-		       int (*visit)(const struct block_key *key, const struct block_value *value,
-				    void *arg),
-		       void *arg)
-{
-	int err = walk_sets(l, visit, arg);
-
-	return err ? err : walk_hash(l, visit, arg);
-}
-
-int loader_has_block(const struct loader *l, const struct block_key *key, uint64_t birth_ns)
-{
-	const struct block_set *set = set_of(l, key);
-	struct block_value value;
-	struct block_key found;
-	unsigned int way;
-
-	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
-		if (read_way(set, way, &found, &value) && found.addr == key->addr &&
-		    found.proc == key->proc && value.birth_ns == birth_ns)
-			return 1;
-	}
-	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.blocks), key, &value))
-		return 0;
-	return value.birth_ns == birth_ns;
-}
-
-void loader_forget_block(struct loader *l, const struct block_key *key)
-{
-	struct block_set *set = set_of(l, key);
-	__u64 addr = key->addr;
-	unsigned int way;
-
-	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
-		if (way_addr(set, way) == addr && set->block[way].proc == key->proc)
-			(void)__atomic_compare_exchange_n(&set->addr[way], &addr, 0, false,
-							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-		addr = key->addr;
-	}
-	(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.blocks), key);
 }

@@ -14,6 +14,7 @@
 
 #include "event.h"
 #include "kernel.h"
+#include "unwinder.h"
 
 struct loader;
 
@@ -22,6 +23,7 @@ enum loader_program {
 	PROGRAM_ALLOC_RETURN,
 	PROGRAM_FREE_ENTER,
 	PROGRAM_FLOOR, /* empty */
+	PROGRAM_STACK, /* stacks alone: to measure */
 	PROGRAM_MMAP_ENTER,
 	PROGRAM_MMAP_EXIT,
 	PROGRAM_MUNMAP_ENTER,
@@ -35,6 +37,9 @@ enum loader_program {
 	PROGRAM_FORK,
 	PROGRAM_EXEC,
 	PROGRAM_EXIT,
+	PROGRAM_CODE_MUNMAP,
+	PROGRAM_CODE_MMAP,
+	PROGRAM_CODE_MREMAP,
 	PROGRAM_NR,
 };
 
@@ -45,6 +50,9 @@ struct loader_options {
 	uint64_t ring_bytes; /* of one ring */
 	uint32_t max_blocks, max_stacks, max_targets;
 	uint32_t max_frames;
+	uint32_t max_mappings; /* executable ones, of all targets */
+	bool stack_alone;      /* load PROGRAM_STACK */
+	bool check_stacks;     /* see struct seep_config: slow, for tests */
 };
 
 /* Opens, configures and loads. -EPERM, -ENOMEM, -E2BIG, ... from the kernel. */
@@ -61,9 +69,11 @@ void loader_arm(struct loader *loader, bool armed);
 
 /* The process with this tgid becomes the target in a slot (1..max_targets). */
 int loader_set_target(struct loader *loader, uint32_t slot, uint32_t tgid);
-/* What may be a return address there: at most SEEP_CODE_RANGES, sorted. */
-void loader_set_ranges(struct loader *loader, uint32_t slot, const uint64_t *start,
-		       const uint64_t *end, uint32_t nr);
+
+/* Where unwind tables go; valid as long as the loader. */
+void loader_unwinder_maps(struct loader *loader, struct unwinder_maps *out);
+/* Grows when a stack of the slot's process leads to where no code is known to be. */
+uint32_t loader_unknown_code(const struct loader *loader, uint32_t slot);
 
 /* Sums over the CPUs. */
 int loader_counters(const struct loader *loader, uint32_t slot, uint64_t value[STAT_NR]);

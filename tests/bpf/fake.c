@@ -70,6 +70,7 @@ static size_t nr_rings;
 static struct region regions[MAX_REGIONS];
 static size_t nr_regions;
 static unsigned int nr_reserved, nr_wakeups, nr_reads;
+static struct trap read_trap;
 
 static void *must(void *pointer)
 {
@@ -113,6 +114,7 @@ void fake_reset(void)
 	while (nr_regions)
 		free(regions[--nr_regions].bytes);
 	nr_reserved = nr_wakeups = nr_reads = 0;
+	read_trap = (struct trap){.nth = 0};
 	fake = (struct fake_current){.now_ns = 1000000};
 }
 
@@ -159,16 +161,21 @@ void fake_before(void *id, enum fake_operation operation, void (*run)(void))
 }
 
 /* 0, or the error that the test wants. */
-static int sprung(struct map *map, enum fake_operation operation)
+static int trap_sprung(struct trap *set)
 {
-	struct trap trap = map->trap[operation];
+	struct trap trap = *set;
 
-	if (!trap.nth || --map->trap[operation].nth)
+	if (!trap.nth || --set->nth)
 		return 0;
-	map->trap[operation] = (struct trap){.nth = 0};
+	*set = (struct trap){.nth = 0};
 	if (trap.run)
 		trap.run();
 	return trap.error;
+}
+
+static int sprung(struct map *map, enum fake_operation operation)
+{
+	return trap_sprung(&map->trap[operation]);
 }
 
 static struct element **place_of(struct map *map, const void *key)
@@ -302,17 +309,23 @@ void *bpf_task_storage_get(void *id, void *task, void *value, unsigned long long
 	return (*place)->value;
 }
 
+void fake_inner_add(void *id, uint32_t index, void *inner)
+{
+	struct map *map = map_of(id);
+
+	map->shape.value_bytes = sizeof(inner);
+	memcpy(element_add(map, place_of(map, &index), &index)->value, &inner, sizeof(inner));
+}
+
 /* --- rings --- */
 
 void *fake_ring_add(void *id, uint32_t index, size_t bytes)
 {
-	struct map *map = map_of(id);
 	struct ring *ring = must(calloc(1, sizeof(*ring)));
 
 	if (nr_rings == MAX_MAPS)
 		abort();
-	map->shape.value_bytes = sizeof(ring);
-	memcpy(element_add(map, place_of(map, &index), &index)->value, &ring, sizeof(ring));
+	fake_inner_add(id, index, ring);
 	ring->limit = bytes;
 	ring->last = &ring->first;
 	rings[nr_rings++] = ring;
@@ -429,12 +442,25 @@ unsigned int fake_nr_reads(void)
 	return nr_reads;
 }
 
+void fake_fail_read(unsigned int nth)
+{
+	read_trap = (struct trap){.nth = nth, .error = EFAULT};
+}
+
+void fake_before_read(unsigned int nth, void (*run)(void))
+{
+	read_trap = (struct trap){.nth = nth, .run = run};
+}
+
 long bpf_probe_read_user(void *to, unsigned int size, const void *from)
 {
-	const unsigned char *bytes = memory_at((uintptr_t)from, size);
+	const unsigned char *bytes;
+	int error;
 
 	nr_reads++;
-	if (!bytes) {
+	error = trap_sprung(&read_trap);
+	bytes = memory_at((uintptr_t)from, size);
+	if (!bytes || error) {
 		memset(to, 0, size); /* as the kernel does */
 		return -EFAULT;
 	}

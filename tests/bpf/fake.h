@@ -52,6 +52,9 @@ void fake_fail(void *map, enum fake_operation operation, unsigned int nth, int e
 /* Runs once, before the next such operation: what another CPU does at that moment. */
 void fake_before(void *map, enum fake_operation operation, void (*run)(void));
 
+/* Puts a registered map into a map of maps. */
+void fake_inner_add(void *maps, uint32_t index, void *map);
+
 /* Makes a ring of so many bytes of records and puts it into a map of maps. */
 void *fake_ring_add(void *rings, uint32_t index, size_t bytes);
 void fake_ring_limit(void *ring, size_t bytes);
@@ -66,5 +69,9 @@ void *fake_memory_add(uint64_t addr, size_t nr);
 /* A word in it. */
 void fake_poke(uint64_t addr, uint64_t word);
 unsigned int fake_nr_reads(void); /* of user memory, also failed ones */
+/* The nth read of user memory from now fails, once. */
+void fake_fail_read(unsigned int nth);
+/* Runs once, before the nth read from now. */
+void fake_before_read(unsigned int nth, void (*run)(void));
 
 #endif

@@ -36,6 +36,7 @@
 struct machine_task {
 	struct task_struct task;
 	struct signal_struct signal;
+	struct uprobe_task utask;
 	struct pt_regs regs;
 };
 
@@ -63,6 +64,7 @@ static void task_init(struct machine_task *t, struct mm_struct *mm, uint32_t tgi
 	t->task.tgid = (int)tgid;
 	t->task.mm = mm;
 	t->task.signal = &t->signal;
+	t->task.utask = &t->utask;
 	t->task.group_leader = &t->task;
 	t->task.real_parent = &t->task;
 }
@@ -98,11 +100,53 @@ static void maps_register(void)
 	MAP_REGISTER(targets);
 	MAP_REGISTER(slots);
 	MAP_REGISTER(counters);
+	MAP_REGISTER(walks);
+	MAP_REGISTER(memos);
+	MAP_REGISTER(memo_sets);
+	MAP_REGISTER(row_cache);
+	MAP_REGISTER(unwind_processes);
+	MAP_REGISTER(unwind_mappings);
+	fake_map_limit(&walks, 4 * SEEP_WALK_LEVELS);
+	fake_map_limit(&unwind_mappings, 64);
+	fake_map_register(&unwind_shards,
+			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+						   .key_bytes = sizeof(__u32),
+						   .max_entries = UNWIND_MAX_SHARDS});
 	fake_map_register(&rings, &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
 							   .key_bytes = sizeof(__u32),
 							   .max_entries = SEEP_MAX_RINGS});
 	machine.ring[0] = fake_ring_add(&rings, 0, RING_BYTES);
 	machine.ring[1] = fake_ring_add(&rings, 1, RING_BYTES);
+}
+
+static struct unwind_process *process_of(__u32 slot)
+{
+	return fake_map_value(&unwind_processes, &slot, 0);
+}
+
+static struct unwind_mapping *mapping_at(__u32 index)
+{
+	return fake_map_value(&unwind_mappings, &index, 0);
+}
+
+/* Behind the others of the process. */
+static void mapping_add(__u32 slot, __u32 index, const struct unwind_mapping *mapping)
+{
+	struct unwind_process *p = process_of(slot);
+
+	if (!p->nr)
+		p->first = index;
+	*mapping_at(index) = *mapping;
+	p->nr++;
+	p->generation += 2;
+}
+
+/* Code without a table: walked by frame pointers. */
+static void code_add(__u32 slot, __u32 index, __u64 start, __u64 bytes)
+{
+	mapping_add(slot, index,
+		    &(struct unwind_mapping){
+			    .start = start, .end = start + bytes, .kind = MAPPING_CODE});
 }
 
 static int machine_setup(void **state)
@@ -117,7 +161,8 @@ static int machine_setup(void **state)
 				      .task_storage = 1,
 				      .task_pt_regs = 1,
 				      .fault_period = 1,
-				      .stack_hash_mask = ~0U};
+				      .stack_hash_mask = ~0U,
+				      .atomics = 1};
 	armed = 1;
 	targets_generation = 1;
 	lost_events = 0;
@@ -130,6 +175,7 @@ static int machine_setup(void **state)
 	machine.child.task.real_parent = &machine.main.task;
 	memcpy(machine.main.task.comm, "server", 7);
 	target_add(TGID, SLOT);
+	code_add(SLOT, 1, CODE, CODE_BYTES);
 	fake_memory_add(STACK_BASE, STACK_BYTES);
 	fake_memory_add(OTHER_STACK, STACK_BYTES);
 	run_as(&machine.main);
@@ -155,7 +201,7 @@ static __u64 nr_failures(void)
 {
 	__u64 sum = 0;
 
-	for (__u32 stat = STAT_LOST_EVENTS; stat < STAT_NR; stat++)
+	for (__u32 stat = STAT_LOST_EVENTS; stat < STAT_STACKS_BY_POINTER; stat++)
 		sum += counter(stat);
 	return sum;
 }

@@ -2,6 +2,7 @@
 #include "native_begin.h"
 
 #include "proc.bpf.c"
+#include "stack.bpf.h"
 
 #include "native.h"
 

@@ -166,26 +166,33 @@ static void test_depth_limit(void **state)
 	assert_stack(id, SEEP_MAX_FRAMES - 1, STACK_TRUNCATED);
 }
 
-static void test_code_ranges(void **state)
+static void test_not_code(void **state)
 {
-	struct slot_value *s = slot();
 	__u64 fp = build(SP, 7, 48);
 
 	(void)state;
-	/* not known where code is: anything but the first page may be */
-	fake_poke(fp + 3 * 48 + 8, 4095);
+	fake_poke(fp + 3 * 48 + 8, CODE + CODE_BYTES + 1);
 	assert_stack(capture(0, SP, fp), 3, STACK_PARTIAL);
-	s->nr_ranges = 2;
-	s->start[0] = 0x1000;
-	s->end[0] = 0x2000;
-	s->start[1] = CODE;
-	s->end[1] = CODE + CODE_BYTES;
-	fake_poke(fp + 3 * 48 + 8, CODE + CODE_BYTES);
+	fake_poke(fp + 3 * 48 + 8, CODE);
 	assert_stack(capture(0, SP, fp), 3, STACK_PARTIAL);
-	fake_poke(fp + 3 * 48 + 8, CODE - 1);
-	assert_stack(capture(0, SP, fp), 3, STACK_PARTIAL);
+	fake_poke(fp + 3 * 48 + 8, CODE + 1);
+	assert_int_equal(stack_at(capture(0, SP, fp))->nr, 8);
 	fake_poke(fp + 3 * 48 + 8, pc_of(3));
 	assert_stack(capture(0, SP, fp), 7, 0);
+	assert_failures(STAT_CUT_NO_MAPPING, 2);
+	assert_int_equal(process_of(SLOT)->unknown, 2);
+}
+
+/* Until it is known where code is, anything but the first page may be. */
+static void test_code_not_known_yet(void **state)
+{
+	__u64 fp = build(SP, 7, 48);
+
+	(void)state;
+	process_of(SLOT)->nr = 0;
+	assert_stack(capture(0, SP, fp), 7, 0);
+	fake_poke(fp + 3 * 48 + 8, 4095);
+	assert_stack(capture(0, SP, fp), 3, STACK_PARTIAL);
 }
 
 /* The stack's last page, and what lies behind it is not mapped. */
@@ -365,14 +372,16 @@ static void test_two_stacks_for_one_id_on_two_cpus(void **state)
 /* The id that means unknown is never given out. */
 static void test_no_stack_is_unknown(void **state)
 {
-	struct thread *t;
+	const __u32 at = 0;
+	struct walk *w;
 
 	(void)state;
 	(void)capture(0, SP, build(SP, 3, 48));
-	t = thread_find();
+	w = walk_at(at);
 	for (__u32 i = 1; i <= STACK_PROBES; i++) {
-		t->stack.frame[0] = 0x1000 + i;
-		assert_int_not_equal(stack_intern(t, 0u - i), SEEP_STACK_UNKNOWN);
+		w->stack.frame[0] = 0x1000 + i;
+		w->hash = (__u64)(0u - i) << 32;
+		assert_int_not_equal(stack_find(w), SEEP_STACK_UNKNOWN);
 	}
 }
 
@@ -388,7 +397,8 @@ int main(void)
 		machine_test(test_down),
 		machine_test(test_far_away),
 		machine_test(test_depth_limit),
-		machine_test(test_code_ranges),
+		machine_test(test_not_code),
+		machine_test(test_code_not_known_yet),
 		machine_test(test_at_the_end_of_the_stack),
 		machine_test(test_unreadable_frame),
 		machine_test(test_nothing_readable),

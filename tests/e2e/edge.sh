@@ -170,9 +170,10 @@ allocator() { # LIBRARY
 throwing() {
 	local name="edge-16 operator new of libjemalloc.so.2 that throws" bytes=$((11 * 269 + 13 * 271))
 	PREPARE=warm_up session "$BUILD/tests/e2e/throws" || fails "attach to throws" "$(cat "$WORK/seep.err")"
-	# Each exception is a block as well.
+	# Each exception is a block as well, of the same caller, and freed.
 	do_case edge_16 "edge-16 operator new that throws leaves no record" .allocs=$((7 + 11 + 13 + 17)) \
-		.frees=24 .frees_unknown=0 .failed_allocs=7 .live=24 .live_bytes=$bytes edge_16_throws.alloc_objects=0
+		.frees=24 .frees_unknown=0 .failed_allocs=7 .live=24 .live_bytes=$bytes \
+		edge_16_throws.alloc_objects=7 edge_16_throws.live_objects=0
 	session_end
 	if ! private_libraries libjemalloc.so.2 libstdc++.so.6 libgcc_s.so.1; then
 		skips "$name" "libjemalloc.so.2 is not installed"
@@ -181,7 +182,7 @@ throwing() {
 	PREPARE=warm_up session env LD_PRELOAD="$WORK/lib/libjemalloc.so.2" "$BUILD/tests/e2e/throws" ||
 		fails "attach to throws on jemalloc" "$(cat "$WORK/seep.err")"
 	# Left out without --throwing-new, or the exceptions would not be caught.
-	do_case edge_16 "$name" edge_16_throws.alloc_objects=0 edge_16_new.alloc_objects=0 \
+	do_case edge_16 "$name" edge_16_throws.alloc_objects=7 edge_16_throws.live_objects=0 edge_16_new.alloc_objects=0 \
 		edge_16_deep.alloc_objects=0 edge_16_freed.alloc_objects=0 .stale_calls=0
 	session_end
 }

@@ -46,6 +46,9 @@ for run in leaks:0 faults:0 losses:3; do
 done
 replay replay-options.txt 0 "$here/replay-leaks.seepcap" --top 1 --min-age 10s --allocator-frames
 
+# Of a version that counted fewer things.
+replay replay-losses.json 3 "$here/replay-older.seepcap" --json
+
 # What is cut in the middle of the last record still gives all that stands before.
 head -c -20 "$here/replay-leaks.seepcap" >"$WORK/cut.seepcap"
 replay replay-cut.txt 3 "$WORK/cut.seepcap"

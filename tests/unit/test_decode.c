@@ -106,6 +106,13 @@ static void test_good_ones(void **state)
 		assert_true(seen[kind] == (kind < EVENT_KIND_NR || kind >= RECORD_RUN));
 }
 
+/* Other versions of the kernel side have other numbers of counters. */
+static bool may_end_at(const void *record, size_t nr)
+{
+	return nr >= sizeof(struct event_head) + 22 * 8 && nr % 8 == 0 &&
+	       ((const struct event_head *)record)->kind == RECORD_COUNTERS;
+}
+
 static void test_every_truncation(void **state)
 {
 	struct samples samples;
@@ -114,7 +121,8 @@ static void test_every_truncation(void **state)
 	make_samples(&samples);
 	for (size_t i = 0; i < samples.nr; i++) {
 		for (size_t nr = 0; nr < samples.item[i].nr; nr++)
-			assert_int_equal(check_exact(samples.item[i].bytes, nr), -EBADMSG);
+			assert_int_equal(check_exact(samples.item[i].bytes, nr),
+					 may_end_at(samples.item[i].bytes, nr) ? 0 : -EBADMSG);
 	}
 	free_samples(&samples);
 }
@@ -139,7 +147,8 @@ static void test_too_long(void **state)
 
 		assert_non_null(copy);
 		memcpy(copy, samples.item[i].bytes, nr);
-		assert_int_equal(record_check(copy, nr + 8), has_text(kind) ? 0 : -EBADMSG);
+		assert_int_equal(record_check(copy, nr + 8),
+				 has_text(kind) || kind == RECORD_COUNTERS ? 0 : -EBADMSG);
 		assert_int_equal(record_check(copy, nr + 4), -EBADMSG);
 		free(copy);
 	}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The code that targets map: unwind tables for it, and noticing when it changes. */
+#include <string.h>
+
+#include "log.h"
+#include "session_impl.h"
+
+/* The unwinder reads files of targets: it keeps no rights that it can do without. */
+static void drop_rights(void *arg)
+{
+	(void)arg;
+	if (kernel_drop_capabilities(false))
+		log_debug("the thread of unwind tables keeps all capabilities");
+}
+
+int session_start_unwinder(struct session *s)
+{
+	struct unwinder_options options = {.max_bytes = s->cli->unwind_bytes,
+					   .on_start = drop_rights};
+	struct unwinder_maps maps;
+
+	loader_unwinder_maps(s->loader, &maps);
+	return unwinder_new(&options, &maps, &s->unwinder);
+}
+
+int session_watch_code(struct session *s)
+{
+	int err = watch_new(&s->watch);
+
+	if (err)
+		log_verbose("the kernel does not tell of new mappings: %s; looking for them from "
+			    "time to time",
+			    strerror(-err));
+	return err;
+}
+
+void session_look_at_code(struct session *s, const struct session_target *t)
+{
+	if (unwinder_look(s->unwinder, t->slot, t->tgid))
+		log_debug("no memory to look at what %d maps", (int)t->tgid);
+}
+
+static int on_mapping(const struct watch_mapping *mapping, void *arg)
+{
+	struct session *s = arg;
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		if (s->target[i].tgid != mapping->tgid || s->target[i].gone)
+			continue;
+		s->target[i].stale = true;
+		session_look_at_code(s, &s->target[i]);
+	}
+	return 0;
+}
+
+void session_take_mappings(struct session *s)
+{
+	uint64_t lost = 0;
+	size_t i;
+	int err = watch_take(s->watch, on_mapping, s, &lost);
+
+	if (err)
+		log_debug("cannot read of new mappings: %s", strerror(-err));
+	for (i = 0; i < s->nr_targets && lost; i++) {
+		s->target[i].stale = true;
+		session_look_at_code(s, &s->target[i]);
+	}
+}
+
+void session_check_unknown_code(struct session *s)
+{
+	struct session_target *t;
+	uint32_t unknown;
+	size_t i;
+
+	for (i = 0; i < s->nr_targets; i++) {
+		t = &s->target[i];
+		unknown = loader_unknown_code(s->loader, t->slot);
+		if (t->gone || unknown == t->unknown_code)
+			continue;
+		t->unknown_code = unknown;
+		t->stale = true;
+		session_look_at_code(s, t);
+	}
+}
+
+void session_say_tables(struct session *s)
+{
+	struct unwinder_stats stats;
+
+	if (!s->unwinder)
+		return;
+	unwinder_stats(s->unwinder, &stats);
+	log_verbose("unwind tables: %llu files, %llu rows, %llu KiB, made in %llu ms; %llu without "
+		    "call frame information",
+		    (unsigned long long)stats.files, (unsigned long long)stats.rows,
+		    (unsigned long long)stats.bytes / 1024,
+		    (unsigned long long)stats.build_ns / 1000000,
+		    (unsigned long long)stats.files_none);
+	if (stats.files_no_room)
+		log_warn("%llu files got no unwind table for want of room: stacks through them may "
+			 "be cut; more room with --unwind-memory",
+			 (unsigned long long)stats.files_no_room);
+	if (stats.mappings_left_out)
+		log_warn("%llu mappings with code are more than seep can keep: stacks through them "
+			 "are cut",
+			 (unsigned long long)stats.mappings_left_out);
+}

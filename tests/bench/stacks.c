@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * stacks [--empty] [--check] [--depth N] -- CMD [ARG...]: what a stack costs at each call of malloc in CMD.
+ *
+ * Sets one probe, at seep's site in malloc, with a program that takes the stack and nothing else, or with an empty one.
+ * The kernel measures both alike (BPF_STATS_RUN_TIME). Prints one line of "name value" pairs: runs, ns a run, stacks
+ * that are cut, frames a stack, distinct stacks, hits of the memo and wrong ones (with --check, which makes each walk a
+ * full one).
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "discover.h"
+#include "kernel.h"
+#include "loader.h"
+#include "spawn.h"
+#include "unwinder.h"
+#include "watch.h"
+
+#define SLOT 1
+
+struct bench {
+	bool empty;
+	struct loader_options options;
+	char **argv;
+	struct kernel_features features;
+	struct loader *loader;
+	struct unwinder *unwinder;
+	struct watch *watch;
+	struct discover discover;
+	struct attach attach;
+	struct spawn spawn;
+};
+
+static int parse(struct bench *b, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--empty"))
+			b->empty = true;
+		else if (!strcmp(argv[i], "--check"))
+			b->options.check_stacks = true;
+		else if (!strcmp(argv[i], "--depth") && i + 1 < argc)
+			b->options.max_frames = (uint32_t)atoi(argv[++i]);
+		else
+			break;
+	}
+	if (i + 1 >= argc || strcmp(argv[i], "--") || !b->options.max_frames ||
+	    b->options.max_frames > SEEP_MAX_FRAMES)
+		return -EINVAL;
+	b->argv = argv + i + 1;
+	return 0;
+}
+
+static int attach_malloc(struct bench *b, const struct discover_found *found)
+{
+	const struct discover_site *site;
+	size_t i;
+
+	for (i = 0; i < found->object->nr_sites; i++) {
+		site = &found->object->site[i];
+		if (!strcmp(site->function->symbol, "malloc"))
+			return attach_site_stack(&b->attach, b->loader, b->spawn.pid,
+						 found->kernel_path, site, b->empty);
+	}
+	return 0;
+}
+
+static int attach_program(struct bench *b, const char *path)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched, i;
+	int err = discover_program(&b->discover, path, &found, &nr, &searched);
+
+	for (i = 0; i < nr && !err; i++)
+		err = attach_malloc(b, &found[i]);
+	free(found);
+	return err ? err : nr ? 0 : -ENOENT;
+}
+
+static int prepare(struct bench *b)
+{
+	struct unwinder_options options = {.max_bytes = UINT64_C(1) << 30};
+	struct unwinder_maps maps;
+	char path[4096];
+	int err;
+
+	kernel_probe(&b->features);
+	kernel_raise_limits();
+	err = loader_new(&b->options, &b->features, &b->loader);
+	if (err)
+		return err;
+	loader_unwinder_maps(b->loader, &maps);
+	err = unwinder_new(&options, &maps, &b->unwinder);
+	if (!err)
+		err = watch_new(&b->watch);
+	if (!err)
+		err = attach_processes(&b->attach, b->loader);
+	if (!err)
+		err = attach_code(&b->attach, b->loader);
+	if (!err)
+		err = spawn_find(b->argv[0], path, sizeof(path));
+	if (!err)
+		err = spawn_start(path, b->argv, &b->spawn);
+	if (!err)
+		err = loader_set_target(b->loader, SLOT, (uint32_t)b->spawn.pid);
+	if (!err)
+		err = attach_program(b, path);
+	return err;
+}
+
+static int on_mapping(const struct watch_mapping *mapping, void *arg)
+{
+	struct bench *b = arg;
+
+	if (mapping->tgid == b->spawn.pid)
+		(void)unwinder_look(b->unwinder, SLOT, b->spawn.pid);
+	return 0;
+}
+
+static int run(struct bench *b)
+{
+	struct pollfd poll_fd = {.fd = watch_fd(b->watch), .events = POLLIN};
+	uint32_t unknown = 0, now;
+	uint64_t lost;
+	int status, err;
+
+	loader_arm(b->loader, true);
+	err = spawn_release(&b->spawn);
+	while (!err && !waitpid(b->spawn.pid, &status, WNOHANG)) {
+		(void)poll(&poll_fd, 1, 20);
+		err = watch_take(b->watch, on_mapping, b, &lost);
+		now = loader_unknown_code(b->loader, SLOT);
+		if (now != unknown)
+			(void)unwinder_look(b->unwinder, SLOT, b->spawn.pid);
+		unknown = now;
+	}
+	loader_arm(b->loader, false);
+	return err;
+}
+
+static int print_cost(const struct bench *b)
+{
+	struct bpf_prog_info info = {0};
+	uint64_t count[STAT_NR], cut = 0;
+	uint32_t size = sizeof(info);
+	int fd = loader_program_fd(b->loader, b->empty ? PROGRAM_FLOOR : PROGRAM_STACK), i, err;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	err = loader_counters(b->loader, SLOT, count);
+	if (err)
+		return err;
+	for (i = STAT_STACKS_FULL; i < STAT_STACKS_BY_POINTER; i++)
+		cut += count[i];
+	printf("runs %llu ns %.1f cut %llu by_pointer %llu hits %llu wrong %llu",
+	       (unsigned long long)info.run_cnt,
+	       info.run_cnt ? (double)info.run_time_ns / (double)info.run_cnt : 0.0,
+	       (unsigned long long)cut, (unsigned long long)count[STAT_STACKS_BY_POINTER],
+	       (unsigned long long)count[STAT_MEMO_HITS],
+	       (unsigned long long)count[STAT_MEMO_WRONG]);
+	for (i = STAT_STACKS_FULL; i < STAT_STACKS_BY_POINTER; i++) {
+		if (count[i])
+			printf(" stat%d %llu", i, (unsigned long long)count[i]);
+	}
+	putchar('\n');
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = {.options = {.stack_alone = true,
+				      .ring_bytes = 1 << 20,
+				      .max_stacks = 1 << 18,
+				      .max_blocks = 1,
+				      .max_targets = 1,
+				      .max_mappings = 4096,
+				      .max_frames = SEEP_MAX_FRAMES},
+			  .spawn = {.go = -1, .result = -1}};
+	int stats, err;
+
+	if (parse(&b, argc, argv)) {
+		fprintf(stderr, "usage: stacks [--empty] [--check] [--depth N] -- CMD [ARG...]\n");
+		return 2;
+	}
+	attach_init(&b.attach);
+	discover_init(&b.discover);
+	stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	err = stats < 0 ? -errno : prepare(&b);
+	if (!err)
+		err = run(&b);
+	if (!err)
+		err = print_cost(&b);
+	if (err)
+		fprintf(stderr, "stacks: %s\n", strerror(-err));
+	attach_release(&b.attach);
+	spawn_cancel(&b.spawn);
+	watch_free(b.watch);
+	unwinder_free(b.unwinder);
+	discover_release(&b.discover);
+	loader_free(b.loader);
+	if (stats >= 0)
+		close(stats);
+	return err ? 1 : 0;
+}
