@@ -61,7 +61,7 @@ SAN_CFLAGS := $(BASE_CFLAGS) $(SAN_FLAGS) -O1 -g $(SAN_WARN)
 FUZZ_CFLAGS := $(filter-out $(GCC_WARN),$(BASE_CFLAGS)) -O1 -g \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
 # libiberty is only shipped as a static library on Debian
-LIBS := -lbpf -ldw -lelf -lcapstone -ljansson -lcap-ng -lz -liberty -lm -pthread
+LIBS := -lbpf -ldw -lelf -lcapstone -ljansson -lcap-ng -lz -llzma -liberty -lm -pthread
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__bpf__ -D__TARGET_ARCH_$(BPF_ARCH) \

@@ -254,6 +254,9 @@ enum stack_flags {
 		<< 3, /* frame 1 is the word at the stack pointer: drop it if it is no code address */
 };
 
+/* In a frame further out, interrupted by a signal: an instruction as well. No user address has this bit. */
+#define SEEP_FRAME_EXACT (1ULL << 63)
+
 /*
  * The stack table. Its key is the stack's id: the hash of the stack, or a following number when
  * that is taken by another stack, told apart by comparing every frame.

@@ -100,7 +100,7 @@ static __always_inline bool frame_push(struct walk *w)
 
 	if (nr >= config.max_frames || nr >= SEEP_MAX_FRAMES)
 		return false;
-	w->stack.frame[nr] = w->pc;
+	w->stack.frame[nr] = w->is_exact && nr ? w->pc | SEEP_FRAME_EXACT : w->pc;
 	w->stack.nr = nr + 1;
 	w->hash = hash_step(w->hash, w->pc);
 	return true;

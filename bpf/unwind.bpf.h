@@ -39,8 +39,10 @@ static __always_inline int guess_leaf(struct walk *w, __u32 at)
 	if (word < USER_CODE_MIN)
 		return 0;
 	w->pc = CODE_ADDRESS(word);
+	w->is_exact = 0;
 	if (frame_push(w))
 		w->stack.flags |= STACK_LEAF_GUESS;
+	w->is_exact = 1;
 	w->pc = pc;
 	return 0;
 }

@@ -134,7 +134,9 @@ static int attach_all(struct session *s)
 	err = kernel_drop_capabilities(s->options->mode == RUN_LEAKS);
 	if (err)
 		log_warn("cannot drop capabilities: %s, going on with all of them", strerror(-err));
-	return session_attach_targets(s);
+	/* Its thread has the rights that are left. */
+	err = session_start_namer(s);
+	return err ? err : session_attach_targets(s);
 }
 
 static int open_capture(struct session *s)
@@ -342,6 +344,8 @@ static int prepare(struct session *s)
 	if (!err)
 		err = open_capture(s);
 	if (!err)
+		err = session_check_debug_dirs(s);
+	if (!err)
 		err = session_find_targets(s);
 	if (!err)
 		err = load(s);
@@ -356,8 +360,6 @@ static int prepare(struct session *s)
 		err = session_start_unwinder(s);
 	if (!err)
 		err = watch(s, ring_set_fd(s->rings), SOURCE_RINGS);
-	if (!err)
-		err = namer_new(NULL, &s->namer);
 	if (err && err != -EINVAL && err != -ESRCH && err != -ENOENT)
 		log_debug("cannot prepare: %s", strerror(-err));
 	return err;
@@ -414,6 +416,7 @@ static void release(struct session *s)
 	profile_free(s->profile);
 	discover_release(&s->discover);
 	session_release_targets(s);
+	session_release_debug_dirs(s);
 	free(s->probe);
 	free(s->attached);
 	fd_close(&s->epoll);

@@ -84,6 +84,8 @@ int session_emit(struct session *s)
 	}
 	log_progress_clear();
 	err = s->options->emit(&report, s->options->arg);
+	if (!err && report.final)
+		session_say_nameless(s, &report);
 	report_release(&report);
 	return err;
 }

@@ -55,6 +55,8 @@ struct session {
 	struct attach attach;
 	struct discover discover;
 	struct namer *namer;
+	char *debug_dir[CLI_MAX_DEBUG_DIRS]; /* absolute */
+	size_t nr_debug_dirs;
 	struct unwinder *unwinder;
 	struct watch *watch; /* NULL: nobody tells of new code */
 	struct ring_set *rings;
@@ -131,6 +133,15 @@ void session_take_mappings(struct session *s);
 /* Targets whose stacks have led to places we know nothing of are looked at again. */
 void session_check_unknown_code(struct session *s);
 void session_say_tables(struct session *s);
+
+/* session_names.c: where names come from */
+
+/* Directories of the command line must be there. */
+int session_check_debug_dirs(struct session *s);
+void session_release_debug_dirs(struct session *s);
+int session_start_namer(struct session *s);
+/* Which files have no names for what the report shows, and how to get them. */
+void session_say_nameless(const struct session *s, const struct report *report);
 
 /* session_hazard.c */
 

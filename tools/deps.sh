@@ -9,21 +9,23 @@ set -euo pipefail
 
 declare -A packages=(
 	[debian.build]="gcc libc6-dev make clang bpftool|linux-tools-generic libbpf-dev libelf-dev libdw-dev
-		libcapstone-dev libjansson-dev libcap-ng-dev libiberty-dev zlib1g-dev"
+		libcapstone-dev libjansson-dev libcap-ng-dev libiberty-dev zlib1g-dev liblzma-dev"
 	[debian.test]="g++ libcmocka-dev clang-format shellcheck cppcheck mandoc jq python3 procps
 		libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|libclang-common-14-dev
 		redis-server redis-tools nginx memcached postgresql
 		libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64
-		libmimalloc2.0|libmimalloc2.1|libmimalloc3"
+		libmimalloc2.0|libmimalloc2.1|libmimalloc3
+		perl git gdb nodejs binutils dwz xz-utils libdebuginfod1|libdebuginfod1t64"
 	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static"
-	[debian.bench]="bpftrace heaptrack jq libjemalloc2"
+	[debian.bench]="bpftrace heaptrack jq libjemalloc2 sqlite3 perl python3"
 	[fedora.build]="gcc make clang bpftool libbpf-devel elfutils-libelf-devel elfutils-devel
-		capstone-devel jansson-devel libcap-ng-devel binutils-devel zlib-devel"
+		capstone-devel jansson-devel libcap-ng-devel binutils-devel zlib-devel xz-devel"
 	[fedora.test]="gcc-c++ libcmocka-devel clang-tools-extra ShellCheck cppcheck mandoc jq python3 procps-ng
 		compiler-rt libasan libubsan redis|valkey nginx memcached postgresql-server
-		jemalloc gperftools-libs mimalloc"
+		jemalloc gperftools-libs mimalloc
+		perl git gdb nodejs binutils dwz xz elfutils-debuginfod-client"
 	[fedora.cross]=""
-	[fedora.bench]="bpftrace heaptrack jq jemalloc"
+	[fedora.bench]="bpftrace heaptrack jq jemalloc sqlite perl python3"
 )
 # What tests/cross wants; it has nothing to do elsewhere, where these packages may be missing.
 [ "$(uname -m)" = x86_64 ] || packages[debian.cross]=""

@@ -97,7 +97,7 @@ uint64_t frames_hash(const struct frames_view *v)
 static int add_frame(const struct frames_view *v, uint32_t i, struct report_frame **out, size_t *nr,
 		     size_t *cap)
 {
-	uint64_t address = v->stack->frame[v->kept[i]];
+	uint64_t address = v->stack->frame[v->kept[i]] & ~SEEP_FRAME_EXACT;
 	const struct name *name = image_name(v->image, stack_lookup_address(v->stack, v->kept[i]));
 	uint32_t j;
 

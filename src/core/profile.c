@@ -91,6 +91,8 @@ uint64_t stack_lookup_address(const struct stack *stack, uint32_t i)
 {
 	if (i == 0 && stack->flags & STACK_PRECISE_PC)
 		return stack->frame[0];
+	if (stack->frame[i] & SEEP_FRAME_EXACT)
+		return stack->frame[i] & ~SEEP_FRAME_EXACT;
 	return stack->frame[i] - 1;
 }
 

@@ -156,7 +156,7 @@ static void test_signal(void **state)
 	words_put(to_sp + 32, WORDS(JUNK, outermost));
 	for (int again = 0; again < 3; again++)
 		assert_frames(capture(0, SP, JUNK), 0,
-			      WORDS(handler, restorer, leaf, g, outermost));
+			      WORDS(handler, restorer, leaf | SEEP_FRAME_EXACT, g, outermost));
 	assert_int_equal(nr_failures(), 0);
 }
 

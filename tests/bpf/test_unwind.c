@@ -507,7 +507,8 @@ static void assert_signal(__u64 restorer, __u64 sp, __u64 to_sp)
 	signal_frame_put(sp + 24, f, to_sp, to_sp + 16);
 	words_put(to_sp, WORDS(g, JUNK, JUNK, outermost));
 	for (int again = 0; again < 2; again++) {
-		assert_frames(capture(0, sp, JUNK), 0, WORDS(handler, restorer, f, g, outermost));
+		assert_frames(capture(0, sp, JUNK), 0,
+			      WORDS(handler, restorer, f | SEEP_FRAME_EXACT, g, outermost));
 		assert_int_equal(nr_failures(), 0);
 	}
 }
@@ -569,7 +570,8 @@ static void test_signal_in_a_handler(void **state)
 	signal_frame_put(SP + 8, f, SP + 0x1000, JUNK);
 	words_put(SP + 0x1000, WORDS(outermost));
 	assert_frames(capture(0, other, JUNK), 0,
-		      WORDS(handler, restorer, entry, restorer, f, outermost));
+		      WORDS(handler, restorer, entry | SEEP_FRAME_EXACT, restorer,
+			    f | SEEP_FRAME_EXACT, outermost));
 	assert_int_equal(nr_failures(), 0);
 }
 
@@ -593,7 +595,7 @@ static void test_signal_at_no_address(void **state)
 	words_put(SP, WORDS(restorer));
 	signal_frame_put(SP + 8, 0, SP + 0x1000, JUNK);
 	words_put(SP + 0x1000, WORDS(outermost));
-	assert_frames(capture(0, SP, JUNK), STACK_PARTIAL, WORDS(restorer, 0));
+	assert_frames(capture(0, SP, JUNK), STACK_PARTIAL, WORDS(restorer, SEEP_FRAME_EXACT));
 	assert_failures(STAT_CUT_NO_MAPPING, 1);
 }
 
@@ -724,7 +726,7 @@ static void test_loop_of_signals(void **state)
 		assert_int_equal(stack->nr, config.max_frames);
 		assert_int_equal(stack->flags, STACK_TRUNCATED);
 		for (unsigned int i = 0; i < stack->nr; i++)
-			assert_int_equal(stack->frame[i], i % 2 ? f : restorer);
+			assert_int_equal(stack->frame[i], i % 2 ? f | SEEP_FRAME_EXACT : restorer);
 	}
 	assert_failures(STAT_CUT_DEPTH, 2);
 }

@@ -148,6 +148,16 @@ static void test_in_a_file_of_its_own(void **state)
 	assert_all("apart", "{lambda}::operator()");
 }
 
+/* What has no name for the linker is named by where it stands. */
+static void test_without_symbols(void **state)
+{
+	(void)state;
+	compile_cxx("g++", "bare", "-g");
+	run("cd %s && objcopy --wildcard --strip-symbol='*' bare && ! nm bare | grep -q leaf",
+	    sample_directory());
+	assert_all("bare", "{lambda}::operator()");
+}
+
 static void test_clang(void **state)
 {
 	(void)state;
@@ -168,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_the_program),
 		cmocka_unit_test(test_in_a_file_of_its_own),
+		cmocka_unit_test(test_without_symbols),
 		cmocka_unit_test(test_clang),
 	};
 
