@@ -51,8 +51,11 @@ static int attach_process(struct attach *attach, const struct loader *loader,
 
 int main(int argc, char **argv)
 {
-	struct loader_options options = {
-		.ring_bytes = 4096, .max_stacks = 1, .max_targets = 1, .max_frames = 1};
+	struct loader_options options = {.ring_bytes = 4096,
+					 .max_stacks = 1,
+					 .max_targets = 1,
+					 .max_mappings = 1,
+					 .max_frames = 1};
 	struct kernel_features features;
 	struct loader *loader = NULL;
 	struct discover discover;
