@@ -57,12 +57,15 @@ static __always_inline int step_by_pointer(struct walk *w, __u32 at, __u32 cut)
 	w->by_pointer = 1;
 	if (fp_read(w, at, &fp))
 		return walk_cut(w, cut);
-	/* _start and clone() enter the outermost function with a frame pointer of zero. */
+	/*
+	 * _start and clone() enter the outermost function with a frame pointer of zero. Code that has a
+	 * table may hold any number there, zero too.
+	 */
 	if (!fp)
-		return STEP_END;
+		return cut == STAT_CUT_NO_TABLE ? STEP_END : walk_cut(w, cut);
 	if (fp < w->sp || fp - w->sp > FRAME_BYTES_MAX || fp & 7)
 		return walk_cut(w, cut);
-	if (word_read(w, at, fp + 8, &pc))
+	if (word_read(w, at, fp + 8, &pc) || (!pc && cut != STAT_CUT_NO_TABLE))
 		return walk_cut(w, cut);
 	fp_saved_at(w, fp);
 	w->is_certain = 0;

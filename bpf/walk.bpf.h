@@ -65,6 +65,8 @@ struct walk {
 	__u32 memo;	   /* where this walk is being recorded; MEMO_NONE */
 	__u32 nr_words;	   /* recorded */
 	__u32 turn;
+	__u32 compared; /* words of a memo's entry, so far; and where the next one is */
+	__u64 wanted;
 	__u64 mapping_start; /* of the mapping that was found last */
 	__u64 window_base;
 	__u64 window_bytes;

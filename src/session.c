@@ -19,6 +19,7 @@
 
 #define PROGRESS_TICKS 10
 #define MAX_MAPPINGS 65536 /* 2 MiB */
+#define TABLES_WAIT_MS 3000
 
 enum source {
 	SOURCE_RINGS = 1,
@@ -176,6 +177,9 @@ static int arm(struct session *s)
 	size_t i;
 	int err;
 
+	/* Stacks of the first moment are as good as others; a table takes 0.1 us a row. */
+	if (!unwinder_wait(s->unwinder, TABLES_WAIT_MS))
+		log_verbose("unwind tables are still being made: the first stacks may be cut");
 	check_targets(s);
 	s->start_ns = session_now_ns();
 	s->next_report_ns = s->start_ns + s->cli->interval_ns;

@@ -69,6 +69,7 @@ void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack_id
 	}
 	if (outermost)
 		v->partial = false;
+	v->too_deep = v->partial && stack->flags & STACK_TRUNCATED;
 }
 
 bool frames_equal(const struct frames_view *a, const struct frames_view *b)

@@ -26,6 +26,7 @@ struct frames_view {
 	uint8_t kept[SEEP_MAX_FRAMES]; /* indices into stack->frame */
 	uint32_t nr;
 	bool partial;
+	bool too_deep; /* why it is partial: more frames than are kept */
 };
 
 void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack,

@@ -95,8 +95,11 @@ struct report_balance {
 	uint64_t frees_unknown;
 	uint64_t lost_events;
 	uint64_t resyncs;
-	uint64_t stacks_partial;
-	uint64_t stacks_unknown;
+	uint64_t stacks;	  /* different ones, as they are shown */
+	uint64_t stacks_partial;  /* of them */
+	uint64_t stacks_unknown;  /* allocations or faults without any */
+	uint64_t allocs_partial;  /* of allocs: those that have one of stacks_partial */
+	uint64_t allocs_too_deep; /* of allocs_partial: more frames than are kept */
 	uint64_t live_bytes;
 	uint64_t allocated_bytes;
 };

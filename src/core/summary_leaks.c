@@ -16,6 +16,7 @@ struct group {
 	struct frames_view view;
 	uint32_t proc;
 	uint64_t alloc_objects, alloc_bytes, free_objects;
+	uint64_t partial_objects, too_deep_objects; /* of alloc_objects */
 	uint64_t lifetime[SITE_LIFETIMES];
 	struct series *series;		   /* allocated; NULL before the first tick */
 	uint64_t live_objects, live_bytes; /* at least min-age old */
@@ -49,26 +50,23 @@ static void groups_release(struct groups *g)
 	map64_release(&g->by_hash);
 }
 
-static int group_find(struct groups *g, const struct site *site, size_t *index)
+static int group_find(struct groups *g, uint32_t proc, const struct frames_view *view,
+		      size_t *index)
 {
-	struct frames_view view;
 	uint64_t key, value;
 
-	frames_view(g->p, site->proc, site->stack, &view);
-	key = frames_hash(&view);
+	key = frames_hash(view);
 	/* Neighbouring keys for different stacks with the same hash. */
 	for (; map64_get(&g->by_hash, key, &value); key++) {
-		if (g->item[value].proc == site->proc &&
-		    frames_equal(&g->item[value].view, &view)) {
-			g->item[value].view.partial |= view.partial;
+		if (g->item[value].proc == proc && frames_equal(&g->item[value].view, view)) {
+			g->item[value].view.partial |= view->partial;
 			*index = value;
 			return 0;
 		}
 	}
 	if (ARRAY_GROW(&g->item, &g->cap, g->nr + 1) || map64_put(&g->by_hash, key, g->nr))
 		return -ENOMEM;
-	g->item[g->nr] =
-		(struct group){.view = view, .proc = site->proc, .oldest_birth_ns = UINT64_MAX};
+	g->item[g->nr] = (struct group){.view = *view, .proc = proc, .oldest_birth_ns = UINT64_MAX};
 	*index = g->nr++;
 	return 0;
 }
@@ -94,15 +92,19 @@ static int series_sum(struct series **sum, const struct series *series)
 
 static int group_add(struct groups *g, struct site *site)
 {
+	struct frames_view view;
 	struct group *group;
 	unsigned int i;
 	int err;
 
-	err = group_find(g, site, &site->group);
+	frames_view(g->p, site->proc, site->stack, &view);
+	err = group_find(g, site->proc, &view, &site->group);
 	if (err)
 		return err;
 	group = &g->item[site->group];
 	group->alloc_objects += site->alloc_objects;
+	group->partial_objects += view.partial ? site->alloc_objects : 0;
+	group->too_deep_objects += view.too_deep ? site->alloc_objects : 0;
 	group->alloc_bytes += site->alloc_bytes;
 	group->free_objects += site->free_objects;
 	for (i = 0; i < SITE_LIFETIMES; i++)
@@ -262,10 +264,14 @@ static void count_stacks(const struct groups *g, struct report *out)
 	size_t i;
 
 	for (i = 0; i < g->nr; i++) {
-		if (!g->item[i].view.stack)
+		if (!g->item[i].view.stack) {
 			out->balance.stacks_unknown += g->item[i].alloc_objects;
-		else if (g->item[i].view.partial)
-			out->balance.stacks_partial++;
+			continue;
+		}
+		out->balance.stacks++;
+		out->balance.stacks_partial += g->item[i].view.partial;
+		out->balance.allocs_partial += g->item[i].partial_objects;
+		out->balance.allocs_too_deep += g->item[i].too_deep_objects;
 	}
 }
 

@@ -372,7 +372,7 @@ static void test_not_in_the_cache(void **state)
 	(void)state;
 	library()->kind = MAPPING_PENDING;
 	words_put(SP, WORDS(f, f));
-	assert_frames(capture(0, SP, 0), 0, WORDS(f));
+	assert_frames(capture(0, SP, 0), STACK_PARTIAL, WORDS(f));
 	assert_int_equal(row_cache_at(f - 1)->pc, 0);
 	library()->kind = MAPPING_GONE;
 	mappings_changed();
