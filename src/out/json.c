@@ -253,16 +253,6 @@ static json_t *site_value(struct json_out *json, const struct report_site *site)
 	return object;
 }
 
-static json_t *sites_value(struct json_out *json)
-{
-	json_t *array = json_array();
-	size_t i;
-
-	for (i = 0; i < json->report->nr_sites; i++)
-		append(json, array, site_value(json, &json->report->site[i]));
-	return array;
-}
-
 static json_t *mapping_value(struct json_out *json, const struct report_mapping_site *site)
 {
 	json_t *object = json_object();
@@ -300,16 +290,6 @@ static json_t *fault_value(struct json_out *json, const struct report_fault_site
 	put(json, object, "stack_partial", json_boolean(site->stack_partial));
 	put(json, object, "stack", stack_value(json, site->frame, site->nr_frames));
 	return object;
-}
-
-static json_t *faults_value(struct json_out *json)
-{
-	json_t *array = json_array();
-	size_t i;
-
-	for (i = 0; i < json->report->nr_faults; i++)
-		append(json, array, fault_value(json, &json->report->fault[i]));
-	return array;
 }
 
 static json_t *fault_totals_value(struct json_out *json)
@@ -378,38 +358,33 @@ static void put_head(struct json_out *json, json_t *root, const char *schema, bo
 	    report->complete ? json_null() : known_text(json, report->incomplete_why));
 }
 
-static json_t *leaks_value(struct json_out *json)
+/* What stands before the sites, and behind them. */
+static void put_leaks(struct json_out *json, json_t *before, json_t *behind)
 {
 	const struct report *report = json->report;
-	json_t *root = json_object();
 
-	put_head(json, root, "seep.leaks/1", report->sample_bytes <= 1);
-	put(json, root, "sample_bytes", count_value(report->sample_bytes));
-	put(json, root, "probes", probes_value(json));
-	put(json, root, "balance", balance_value(json, &report->balance));
-	put(json, root, "losses", losses_value(json));
-	put(json, root, "overhead", overhead_value(json));
-	put(json, root, "sites_total", count_value(report->nr_sites_all));
-	put(json, root, "sites", sites_value(json));
-	put(json, root, "mappings", mappings_value(json));
-	return root;
+	put_head(json, before, "seep.leaks/1", report->sample_bytes <= 1);
+	put(json, before, "sample_bytes", count_value(report->sample_bytes));
+	put(json, before, "probes", probes_value(json));
+	put(json, before, "balance", balance_value(json, &report->balance));
+	put(json, before, "losses", losses_value(json));
+	put(json, before, "overhead", overhead_value(json));
+	put(json, before, "sites_total", count_value(report->nr_sites_all));
+	put(json, behind, "mappings", mappings_value(json));
 }
 
-static json_t *faults_report_value(struct json_out *json)
+static void put_faults(struct json_out *json, json_t *before, json_t *behind)
 {
 	const struct report *report = json->report;
-	json_t *root = json_object();
 
-	put_head(json, root, "seep.faults/1", report->fault_period <= 1);
-	put(json, root, "fault_period", count_value(report->fault_period));
-	put(json, root, "totals", fault_totals_value(json));
-	put(json, root, "kinds", fault_kinds_value(json));
-	put(json, root, "sites_total", count_value(report->nr_faults_all));
-	put(json, root, "sites", faults_value(json));
-	put(json, root, "balance", fault_balance_value(json));
-	put(json, root, "losses", losses_value(json));
-	put(json, root, "overhead", overhead_value(json));
-	return root;
+	put_head(json, before, "seep.faults/1", report->fault_period <= 1);
+	put(json, before, "fault_period", count_value(report->fault_period));
+	put(json, before, "totals", fault_totals_value(json));
+	put(json, before, "kinds", fault_kinds_value(json));
+	put(json, before, "sites_total", count_value(report->nr_faults_all));
+	put(json, behind, "balance", fault_balance_value(json));
+	put(json, behind, "losses", losses_value(json));
+	put(json, behind, "overhead", overhead_value(json));
 }
 
 static int dump(const char *text, size_t nr, void *out)
@@ -418,18 +393,54 @@ static int dump(const char *text, size_t nr, void *out)
 	return strbuf_error(out) ? -1 : 0;
 }
 
+/* An object, and that is the end of it. */
+static void dump_value(struct json_out *json, json_t *value, struct strbuf *out)
+{
+	if (!value || json->failed ||
+	    json_dump_callback(value, dump, out,
+			       JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15)))
+		json->failed = true;
+	json_decref(value);
+}
+
+/* One after the other: as a tree, fifty thousand of them with deep stacks take gigabytes. */
+static void dump_sites(struct json_out *json, struct strbuf *out)
+{
+	const struct report *report = json->report;
+	bool faults = report->mode == RUN_FAULTS;
+	size_t nr = faults ? report->nr_faults : report->nr_sites, i;
+
+	strbuf_puts(out, ",\"sites\":[");
+	for (i = 0; i < nr && !json->failed; i++) {
+		if (i)
+			strbuf_puts(out, ",");
+		dump_value(json,
+			   faults ? fault_value(json, &report->fault[i])
+				  : site_value(json, &report->site[i]),
+			   out);
+	}
+	strbuf_puts(out, "]");
+}
+
 int out_json(const struct report *report, struct strbuf *out)
 {
 	struct json_out json = {.report = report};
-	json_t *root;
+	json_t *before = json_object(), *behind = json_object();
+	size_t start;
 
-	root = report->mode == RUN_FAULTS ? faults_report_value(&json) : leaks_value(&json);
-	if (!root || json.failed ||
-	    json_dump_callback(root, dump, out,
-			       JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15)))
-		json.failed = true;
+	if (report->mode == RUN_FAULTS)
+		put_faults(&json, before, behind);
+	else
+		put_leaks(&json, before, behind);
+	dump_value(&json, before, out);
+	if (!json.failed)
+		out->text[--out->nr] = '\0'; /* "}": it goes on */
+	dump_sites(&json, out);
+	start = out->nr;
+	dump_value(&json, behind, out);
+	if (!json.failed)
+		out->text[start] = ','; /* for "{" */
 	strbuf_puts(out, "\n");
-	json_decref(root);
 	strbuf_release(&json.scratch);
 	return json.failed ? -ENOMEM : strbuf_error(out);
 }
