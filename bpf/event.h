@@ -29,7 +29,7 @@ typedef uint32_t __u32;
 #endif
 #endif
 
-#define SEEP_MAX_FRAMES 127  /* frames of one stack, as kernel.perf_event_max_stack */
+#define SEEP_MAX_FRAMES 255  /* frames of one stack: compilers recurse deeper than 127 */
 #define SEEP_MAX_RINGS 64    /* ring buffers: one for each group of CPUs */
 #define SEEP_COMM_LEN 16     /* TASK_COMM_LEN */
 #define SEEP_STACK_UNKNOWN 0 /* no stack could be kept: the bytes are counted all the same */

@@ -364,7 +364,7 @@ static const char *loss_meaning(const char *name)
 		{"cut_bad_frame", "stacks cut at a frame that cannot be"},
 		{"cut_changed", "stacks cut as mappings changed meanwhile"},
 		{"cut_trampoline", "stacks cut at somebody's return probe"},
-		{"cut_depth", "stacks cut after 127 frames"},
+		{"cut_depth", "stacks with more frames than are kept"},
 		{"memo_wrong", "stacks known again wrongly (--check-stacks)"},
 	};
 	size_t i;

@@ -162,7 +162,7 @@ static void test_depth_limit(void **state)
 	assert_stack(capture(0, SP, build(SP, 5, 48)), 4, STACK_TRUNCATED);
 	config.max_frames = SEEP_MAX_FRAMES;
 	assert_stack(capture(0, SP, build(SP, SEEP_MAX_FRAMES - 1, 48)), SEEP_MAX_FRAMES - 1, 0);
-	id = capture(0, SP, build(SP, 200, 48));
+	id = capture(0, SP, build(SP, 300, 48));
 	assert_stack(id, SEEP_MAX_FRAMES - 1, STACK_TRUNCATED);
 }
 

@@ -734,7 +734,7 @@ static void test_loop_of_signals(void **state)
 		for (unsigned int i = 0; i < stack->nr; i++)
 			assert_int_equal(stack->frame[i], i % 2 ? f | SEEP_FRAME_EXACT : restorer);
 	}
-	assert_failures(STAT_CUT_DEPTH, 2);
+	assert_failures(STAT_CUT_DEPTH, 4);
 }
 
 static void test_depth(void **state)

@@ -58,7 +58,7 @@ frames() {
 	do_stacks deep_97 "recursion, a hundred frames" deep_malloc \
 		"37 complete deep_malloc( deep_call){97} deep_97 $MAIN"
 	do_stacks deep_499 "recursion, more frames than are kept: the inner ones, and it says so" "deep_malloc( deep_call){98}" \
-		"41 partial deep_malloc( deep_call){126}"
+		"41 partial deep_malloc( deep_call){254}"
 	do_stacks threads "threads: to where they start" thread_malloc \
 		"515 complete thread_malloc thread_run $THREAD"
 }
