@@ -8,6 +8,7 @@
 #define SEEP_STACK_BPF_H
 
 #include "intern.bpf.h"
+#include "known.bpf.h"
 #include "unwind.bpf.h"
 
 #define MEMO_TRIAL 256 /* after so many questions it is seen whether the memo pays, */
