@@ -5,6 +5,8 @@
 #include "log.h"
 #include "session_impl.h"
 
+#define TABLES_FIRST_MS 2
+
 /* The unwinder reads files of targets: it keeps no rights that it can do without. */
 static void drop_rights(void *arg)
 {
@@ -18,9 +20,16 @@ int session_start_unwinder(struct session *s)
 	struct unwinder_options options = {.max_bytes = s->cli->unwind_bytes,
 					   .on_start = drop_rights};
 	struct unwinder_maps maps;
+	int err = watch_new(&options.watch);
 
+	if (err)
+		log_debug("the thread of unwind tables is not told of new mappings: %s",
+			  strerror(-err));
 	loader_unwinder_maps(s->loader, &maps);
-	return unwinder_new(&options, &maps, &s->unwinder);
+	err = unwinder_new(&options, &maps, &s->unwinder);
+	if (err)
+		watch_free(options.watch);
+	return err;
 }
 
 int session_watch_code(struct session *s)
@@ -40,20 +49,30 @@ void session_look_at_code(struct session *s, const struct session_target *t)
 		log_debug("no memory to look at what %d maps", (int)t->tgid);
 }
 
+static void note_change(struct session *s, struct session_target *t)
+{
+	if (t->gone)
+		return;
+	t->stale = true;
+	session_look_at_code(s, t);
+}
+
 static int on_mapping(const struct watch_mapping *mapping, void *arg)
 {
 	struct session *s = arg;
 	size_t i;
 
 	for (i = 0; i < s->nr_targets; i++) {
-		if (s->target[i].tgid != mapping->tgid || s->target[i].gone)
-			continue;
-		s->target[i].stale = true;
-		session_look_at_code(s, &s->target[i]);
+		if (s->target[i].tgid == mapping->tgid)
+			note_change(s, &s->target[i]);
 	}
 	return 0;
 }
 
+/*
+ * The thread of unwind tables is told by the kernel, too, and may be looking already. What has to be done here, names and
+ * probes, takes longer, and that thread may need our CPU.
+ */
 void session_take_mappings(struct session *s)
 {
 	uint64_t lost = 0;
@@ -62,10 +81,9 @@ void session_take_mappings(struct session *s)
 
 	if (err)
 		log_debug("cannot read of new mappings: %s", strerror(-err));
-	for (i = 0; i < s->nr_targets && lost; i++) {
-		s->target[i].stale = true;
-		session_look_at_code(s, &s->target[i]);
-	}
+	for (i = 0; i < s->nr_targets && lost; i++)
+		note_change(s, &s->target[i]);
+	(void)unwinder_wait(s->unwinder, TABLES_FIRST_MS);
 }
 
 void session_check_unknown_code(struct session *s)

@@ -17,6 +17,8 @@
 /* A new image maps its libraries at once, and may be over in milliseconds. */
 #define REFRESH_YOUNG_NS 500000ull
 #define YOUNG_NS 1000000000ull
+/* A command waits so long at most for the tables of its files. */
+#define MAX_PRELOAD_MS 2000
 
 struct session_target *session_target_of(struct session *s, uint32_t proc)
 {
@@ -310,29 +312,67 @@ int session_refresh_target(struct session *s, struct session_target *t)
 	return err;
 }
 
-/* The command has not run yet: probe the files that it will map. */
-static int attach_command(struct session *s, struct session_target *t)
+static int probe_command(struct session *s, struct session_target *t,
+			 const struct discover_files *files)
 {
 	struct discover_found *found = NULL;
 	size_t nr = 0, searched = 0;
-	char path[4096];
-	int err;
+	int err = discover_files(&s->discover, files, &found, &nr, &searched);
 
-	if (s->options->mode != RUN_LEAKS)
-		return 0;
-	err = spawn_find(s->cli->argv[0], path, sizeof(path));
-	if (!err)
-		err = discover_program(&s->discover, path, &found, &nr, &searched);
-	if (err) {
-		log_error("cannot tell what '%s' will map: %s", s->cli->argv[0], strerror(-err));
+	if (err)
 		return err;
-	}
 	if (!nr)
 		log_warn("no allocator found in what '%s' maps at its start (%zu files searched); "
 			 "those it maps later are watched for",
 			 s->cli->argv[0], searched);
 	err = attach_found(s, t, found, nr);
 	free(found);
+	return err;
+}
+
+static void make_table(struct session *s, const char *path)
+{
+	if (unwinder_preload(s->unwinder, path))
+		log_debug("no memory to make the unwind table of '%s' ahead", path);
+}
+
+static void make_tables(struct session *s, const struct discover_files *files)
+{
+	size_t i;
+
+	make_table(s, "[vdso]");
+	for (i = 0; i < files->nr; i++)
+		make_table(s, files->path[i]);
+}
+
+static void await_tables(struct session *s)
+{
+	if (!unwinder_wait(s->unwinder, MAX_PRELOAD_MS))
+		log_verbose("unwind tables are still being made: the first stacks may be cut");
+}
+
+/* The command has not run yet: the files that it will map get their tables, and their probes. */
+static int attach_command(struct session *s, struct session_target *t)
+{
+	struct discover_files files;
+	char path[4096];
+	int err = spawn_find(s->cli->argv[0], path, sizeof(path));
+
+	if (!err)
+		err = discover_program_files(path, &files);
+	if (err && s->options->mode != RUN_LEAKS) {
+		log_verbose("cannot tell what '%s' will map: %s", s->cli->argv[0], strerror(-err));
+		return 0;
+	}
+	if (err) {
+		log_error("cannot tell what '%s' will map: %s", s->cli->argv[0], strerror(-err));
+		return err;
+	}
+	make_tables(s, &files);
+	if (s->options->mode == RUN_LEAKS)
+		err = probe_command(s, t, &files);
+	discover_files_release(&files);
+	await_tables(s);
 	return err;
 }
 

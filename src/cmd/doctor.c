@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* seep doctor: what this kernel and these rights allow, and what a probe costs here. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calibrate.h"
 #include "cmd.h"
+#include "coverage.h"
 #include "discover.h"
 #include "hazard.h"
 #include "kernel.h"
 #include "loader.h"
 #include "log.h"
+#include "watch.h"
 
 static void line(bool there, const char *what, const char *without)
 {
@@ -18,6 +21,15 @@ static void line(bool there, const char *what, const char *without)
 		printf("  yes  %s\n", what);
 	else
 		printf("  NO   %s: %s\n", what, without);
+}
+
+static bool is_told_of_code(void)
+{
+	struct watch *watch = NULL;
+	int err = watch_new(&watch);
+
+	watch_free(watch);
+	return !err;
 }
 
 static void print_features(const struct kernel_features *f)
@@ -32,6 +44,7 @@ static void print_features(const struct kernel_features *f)
 	line(f->hash_on_demand, "maps that grow on demand (6.1)", "all allocated at start");
 	line(f->atomics, "atomic operations (5.12)", "blocks in a hash alone, slower");
 	line(f->syscall_tracepoints, "tracepoints of system calls", "no mappings");
+	line(is_told_of_code(), "records of new code (perf MMAP2)", "looked for now and then");
 	line(f->uprobe_multi, "uprobe multi links (6.6)", "not used yet");
 	line(f->uprobe_session, "uprobe session links (6.13)", "not used yet");
 }
@@ -55,7 +68,8 @@ static void print_costs(const struct kernel_features *features)
 					 .max_blocks = 1,
 					 .max_stacks = 1,
 					 .max_targets = 1,
-					 .max_frames = 1};
+					 .max_frames = 1,
+					 .max_mappings = 1};
 	struct calibrator *calibrator = NULL;
 	struct calibration cost = {0};
 	struct loader *loader = NULL;
@@ -146,6 +160,84 @@ static void print_object(const struct discover_object *object)
 	}
 }
 
+static void print_rows(const struct coverage_file *file)
+{
+	switch (file->cfi_error) {
+	case 0:
+		printf("%llu unwind rows", (unsigned long long)file->rows);
+		break;
+	case -ENOENT:
+		printf("no call frame information");
+		break;
+	case -ENOEXEC:
+		printf("no program");
+		break;
+	default:
+		printf("no usable call frame information (%s)", strerror(-file->cfi_error));
+	}
+}
+
+static void print_names(const struct coverage_file *file)
+{
+	switch (file->names) {
+	case COVERAGE_NO_NAMES:
+		printf("no names");
+		break;
+	case COVERAGE_DYNAMIC_SYMBOLS:
+		printf("names from dynamic symbols only");
+		break;
+	case COVERAGE_PACKED_SYMBOLS:
+		printf("names from its packed symbol table only");
+		break;
+	case COVERAGE_SYMBOL_TABLE:
+		printf("names from its symbol table only");
+		break;
+	case COVERAGE_DEBUG_FILE:
+		printf("names from %s", file->debug_path);
+		break;
+	case COVERAGE_DEBUG_INFORMATION:
+		printf("names from its debug information");
+		break;
+	}
+}
+
+static void print_file(const struct coverage_file *file)
+{
+	printf("  %8llu KiB  %s: ", (unsigned long long)file->bytes / 1024, file->path);
+	if (file->error) {
+		printf("cannot be read: %s\n", strerror(-file->error));
+		return;
+	}
+	print_rows(file);
+	printf(", ");
+	print_names(file);
+	printf("\n");
+}
+
+static int print_code(pid_t tgid, const struct proc_maps *maps)
+{
+	struct coverage coverage;
+	int err = coverage_read(tgid, maps, &coverage);
+	size_t i;
+
+	if (err) {
+		log_error("cannot look at the code of process %d: %s", (int)tgid, strerror(-err));
+		return err;
+	}
+	printf("code of process %d\n", (int)tgid);
+	for (i = 0; i < coverage.nr; i++)
+		print_file(&coverage.file[i]);
+	if (coverage.nr_left_out)
+		printf("  and %zu more files\n", coverage.nr_left_out);
+	if (coverage.nr_made)
+		printf("  %8llu KiB  made at run time, in %zu mappings: walked by frame pointers\n",
+		       (unsigned long long)coverage.made_bytes / 1024, coverage.nr_made);
+	else
+		printf("  none made at run time\n");
+	coverage_release(&coverage);
+	return 0;
+}
+
 static int print_process(pid_t tgid, struct hazard_kernel *hazards)
 {
 	struct discover_found *found = NULL;
@@ -170,6 +262,8 @@ static int print_process(pid_t tgid, struct hazard_kernel *hazards)
 		if (!nr)
 			printf("  no allocator in %zu executable files\n", searched);
 		err = print_guards(tgid, hazards);
+		if (print_code(tgid, &maps))
+			err = -ESRCH;
 	}
 	free(found);
 	proc_maps_release(&maps);

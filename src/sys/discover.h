@@ -57,7 +57,20 @@ int discover_process(struct discover *discover, pid_t tgid, const struct proc_ma
 		     struct discover_found **found, size_t *nr, size_t *nr_searched);
 
 /* What `-- CMD` will map, before it runs: the program and what its loader says it needs (the loader is run with --list,
- * the program is not). Same as above; kernel paths are ordinary paths. */
+ * the program is not). Ordinary paths, some perhaps of no file. 0 or negative errno; discover_files_release() is due after
+ * 0. */
+struct discover_files {
+	char **path;
+	size_t nr, cap;
+};
+
+int discover_program_files(const char *program, struct discover_files *out);
+void discover_files_release(struct discover_files *files);
+
+/* Searches them. Same as above; kernel paths are ordinary paths. 0 or -ENOMEM. */
+int discover_files(struct discover *discover, const struct discover_files *files,
+		   struct discover_found **found, size_t *nr, size_t *nr_searched);
+/* Both at once. */
 int discover_program(struct discover *discover, const char *program, struct discover_found **found,
 		     size_t *nr, size_t *nr_searched);
 

@@ -16,32 +16,12 @@
 #define MAX_INTERPRETERS 4 /* as the kernel: a script's interpreter may be a script */
 #define MAX_LIST (1 << 20)
 
-struct listing {
-	struct discover *discover;
-	struct discover_found *found;
-	size_t nr, cap, nr_searched;
-};
-
-static int add_file(struct listing *l, const char *path)
+static int add_path(struct discover_files *files, const char *path)
 {
-	const struct discover_object *object;
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return 0; /* [vdso] and the like */
-	l->nr_searched++;
-	err = discover_file(l->discover, fd, path, &object);
-	fd_close(&fd);
-	if (err == -ENOMEM)
-		return err;
-	if (err || !object->family)
-		return 0;
-	if (ARRAY_GROW(&l->found, &l->cap, l->nr + 1))
+	if (ARRAY_GROW(&files->path, &files->cap, files->nr + 1))
 		return -ENOMEM;
-	l->found[l->nr].object = object;
-	snprintf(l->found[l->nr].kernel_path, sizeof(l->found[0].kernel_path), "%s", path);
-	l->nr++;
-	return 0;
+	files->path[files->nr] = strdup(path);
+	return files->path[files->nr] ? (files->nr++, 0) : -ENOMEM;
 }
 
 /* The interpreter that a "#!" line names; false when the file is no script. */
@@ -99,7 +79,7 @@ static int run_loader(const char *loader, const char *program, char **text)
 }
 
 /* Lines of "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)", or "/lib64/ld-... (0x...)". */
-static int add_listed(struct listing *l, char *text)
+static int add_listed(struct discover_files *files, char *text)
 {
 	char *line, *save = NULL, *path, *end;
 	int err = 0;
@@ -111,12 +91,12 @@ static int add_listed(struct listing *l, char *text)
 		if (!end || *path != '/')
 			continue;
 		*end = '\0';
-		err = add_file(l, path);
+		err = add_path(files, path);
 	}
 	return err;
 }
 
-static int list_program(struct listing *l, const char *program)
+static int list_program(struct discover_files *files, const char *program)
 {
 	char interpreter[256], loader[256], *text;
 	struct elf_file *elf = NULL;
@@ -138,31 +118,91 @@ static int list_program(struct listing *l, const char *program)
 	err = elf_interpreter(elf, loader, sizeof(loader));
 	elf_close(elf);
 	if (err == -ENOENT) /* static: all there is, is the program */
-		return add_file(l, path);
+		return add_path(files, path);
 	if (!err)
-		err = add_file(l, path);
+		err = add_path(files, path);
 	if (err)
 		return err;
 	err = run_loader(loader, path, &text);
 	if (err)
 		return err;
-	err = add_listed(l, text);
+	err = add_listed(files, text);
 	free(text);
 	return err;
+}
+
+int discover_program_files(const char *program, struct discover_files *out)
+{
+	struct discover_files files = {0};
+	int err = list_program(&files, program);
+
+	if (err)
+		discover_files_release(&files);
+	else
+		*out = files;
+	return err;
+}
+
+void discover_files_release(struct discover_files *files)
+{
+	size_t i;
+
+	for (i = 0; i < files->nr; i++)
+		free(files->path[i]);
+	free(files->path);
+	*files = (struct discover_files){0};
+}
+
+/* found has room for one more. */
+static int search_file(struct discover *d, const char *path, struct discover_found *found,
+		       size_t *nr, size_t *nr_searched)
+{
+	const struct discover_object *object;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return 0; /* [vdso] and the like */
+	++*nr_searched;
+	err = discover_file(d, fd, path, &object);
+	fd_close(&fd);
+	if (err == -ENOMEM)
+		return err;
+	if (err || !object->family)
+		return 0;
+	found[*nr].object = object;
+	snprintf(found[*nr].kernel_path, sizeof(found[*nr].kernel_path), "%s", path);
+	++*nr;
+	return 0;
+}
+
+int discover_files(struct discover *d, const struct discover_files *files,
+		   struct discover_found **found, size_t *nr, size_t *nr_searched)
+{
+	struct discover_found *list = calloc(files->nr + 1, sizeof(*list));
+	size_t nr_found = 0, searched = 0, i;
+	int err = list ? 0 : -ENOMEM;
+
+	for (i = 0; i < files->nr && !err; i++)
+		err = search_file(d, files->path[i], list, &nr_found, &searched);
+	if (err) {
+		free(list);
+		return err;
+	}
+	*found = list;
+	*nr = nr_found;
+	*nr_searched = searched;
+	return 0;
 }
 
 int discover_program(struct discover *d, const char *program, struct discover_found **found,
 		     size_t *nr, size_t *nr_searched)
 {
-	struct listing l = {.discover = d};
-	int err = list_program(&l, program);
+	struct discover_files files;
+	int err = discover_program_files(program, &files);
 
-	if (err) {
-		free(l.found);
+	if (err)
 		return err;
-	}
-	*found = l.found;
-	*nr = l.nr;
-	*nr_searched = l.nr_searched;
-	return 0;
+	err = discover_files(d, &files, found, nr, nr_searched);
+	discover_files_release(&files);
+	return err;
 }

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "unwind.h"
+#include "watch.h"
 
 struct unwinder;
 
@@ -35,6 +36,11 @@ struct unwinder_maps {
 
 struct unwinder_options {
 	uint64_t max_bytes; /* of rows; at least one shard */
+	/*
+	 * Processes that it tells of are looked at without being asked for, if they were once. NULL: only when asked for.
+	 * The unwinder's from unwinder_new() on, unless that fails.
+	 */
+	struct watch *watch;
 	/* Run first in the unwinder's thread, to drop capabilities there too; may be NULL. */
 	void (*on_start)(void *arg);
 	void *arg;
@@ -51,6 +57,11 @@ void unwinder_free(struct unwinder *unwinder); /* waits for the table under way 
 int unwinder_look(struct unwinder *unwinder, uint32_t slot, pid_t tgid);
 /* The process has gone, or the slot is given to another: its tables are free for others. */
 void unwinder_forget(struct unwinder *unwinder, uint32_t slot);
+/*
+ * Makes the table of a file that will be mapped soon; it is kept as one that no process uses any more. The path is ours,
+ * or "[vdso]", and may be of no such file. 0 or -ENOMEM.
+ */
+int unwinder_preload(struct unwinder *unwinder, const char *path);
 
 struct unwinder_stats {
 	uint64_t files;		/* with a table */

@@ -7,6 +7,13 @@
 
 #include "array.h"
 
+struct reading {
+	struct files *files;
+	pid_t tgid;
+	const struct code *known;
+	struct code code;
+};
+
 static bool is_vdso(const struct proc_mapping *mapping)
 {
 	return !mapping->inode && !strcmp(mapping->path, "[vdso]");
@@ -33,20 +40,56 @@ static int add_plain(struct code *code, const struct proc_mapping *mapping, enum
 	return mapping_list_add(&code->mappings, &plain);
 }
 
-/* Only as many files as may be published are looked at: opening each one takes time. */
-static int add_file(struct code *code, struct files *files, pid_t tgid,
-		    const struct proc_mapping *mapping, struct file **out)
+static bool is_same(const struct code_file *file, const struct proc_mapping *mapping)
 {
+	return file->start == mapping->start && file->end == mapping->end &&
+	       file->file_offset == mapping->file_offset && file->inode == mapping->inode &&
+	       file->dev_major == mapping->dev_major && file->dev_minor == mapping->dev_minor;
+}
+
+static struct file *find_known(const struct code *known, const struct proc_mapping *mapping)
+{
+	size_t low = 0, high = known ? known->nr_files : 0, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (known->file[middle].start < mapping->start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return known && low < known->nr_files && is_same(&known->file[low], mapping)
+		       ? known->file[low].file
+		       : NULL;
+}
+
+/* Only as many files as may be published are looked at: opening each one takes time. */
+static int add_file(struct reading *r, const struct proc_mapping *mapping, struct file **out)
+{
+	struct code *code = &r->code;
+	struct file *file = find_known(r->known, mapping);
 	int error;
 
 	if (code->nr_files == UNWIND_MAX_PROCESS_MAPPINGS)
 		return -E2BIG;
 	error = ARRAY_GROW(&code->file, &code->cap_files, code->nr_files + 1);
-	if (!error)
-		error = files_get(files, tgid, mapping, out);
-	if (!error)
-		code->file[code->nr_files++] = *out;
-	return error;
+	if (error)
+		return error;
+	if (file)
+		error = files_get_again(r->files, r->tgid, mapping, file);
+	else
+		error = files_get(r->files, r->tgid, mapping, &file);
+	if (error)
+		return error;
+	code->file[code->nr_files++] = (struct code_file){.file = file,
+							  .start = mapping->start,
+							  .end = mapping->end,
+							  .file_offset = mapping->file_offset,
+							  .inode = mapping->inode,
+							  .dev_major = mapping->dev_major,
+							  .dev_minor = mapping->dev_minor};
+	*out = file;
+	return 0;
 }
 
 static int add_object(struct code *code, const struct files *files, const struct object *object,
@@ -68,9 +111,9 @@ static int add_object(struct code *code, const struct files *files, const struct
 	}
 }
 
-static int add_mapping(struct code *code, struct files *files, pid_t tgid,
-		       const struct proc_mapping *mapping)
+static int add_mapping(struct reading *r, const struct proc_mapping *mapping)
 {
+	struct code *code = &r->code;
 	struct file *file = NULL;
 	int error;
 
@@ -78,10 +121,10 @@ static int add_mapping(struct code *code, struct files *files, pid_t tgid,
 		return 0;
 	if (!mapping->inode && !is_vdso(mapping))
 		return add_plain(code, mapping, MAPPING_CODE);
-	error = add_file(code, files, tgid, mapping, &file);
+	error = add_file(r, mapping, &file);
 	switch (error) {
 	case 0:
-		return add_object(code, files, file->object, mapping);
+		return add_object(code, r->files, file->object, mapping);
 	case -ENOMEM:
 		return error;
 	case -E2BIG:
@@ -127,9 +170,9 @@ static void leave_out_least(struct code *code)
 	qsort(list->item, list->nr, sizeof(list->item[0]), compare_starts);
 }
 
-int code_read(struct files *files, pid_t tgid, struct code *out)
+int code_read(struct files *files, pid_t tgid, const struct code *known, struct code *out)
 {
-	struct code code = {0};
+	struct reading reading = {.files = files, .tgid = tgid, .known = known};
 	struct proc_maps maps;
 	int error;
 
@@ -138,21 +181,21 @@ int code_read(struct files *files, pid_t tgid, struct code *out)
 	if (!error && !maps.nr) /* a zombie */
 		error = -ESRCH;
 	for (size_t i = 0; i < maps.nr && !error; i++)
-		error = add_mapping(&code, files, tgid, &maps.item[i]);
+		error = add_mapping(&reading, &maps.item[i]);
 	proc_maps_release(&maps);
 	if (error) {
-		code_release(files, &code);
+		code_release(files, &reading.code);
 		return error;
 	}
-	leave_out_least(&code);
-	*out = code;
+	leave_out_least(&reading.code);
+	*out = reading.code;
 	return 0;
 }
 
 void code_release(struct files *files, struct code *code)
 {
 	for (size_t i = 0; i < code->nr_files; i++)
-		files_put(files, code->file[i]);
+		files_put(files, code->file[i].file);
 	free(code->file);
 	free(code->mappings.item);
 	*code = (struct code){0};

@@ -11,9 +11,16 @@
 #include "tables.h"
 #include "unwinder_files.h"
 
+/* A file where it is mapped; held. */
+struct code_file {
+	struct file *file;
+	uint64_t start, end, file_offset, inode;
+	uint32_t dev_major, dev_minor;
+};
+
 struct code {
 	struct mapping_list mappings; /* sorted, at most UNWIND_MAX_PROCESS_MAPPINGS */
-	struct file **file;	      /* held, as often as they are mapped */
+	struct code_file *file;	      /* sorted */
 	size_t nr_files, cap_files;
 	uint64_t left_out; /* mappings beyond that number */
 	bool is_pending;   /* a file of its is still to be read */
@@ -23,8 +30,11 @@ struct code {
  * Looks at /proc/TGID/maps, and wants the files that are mapped (files_get()). Of too many mappings those of files stay,
  * then the largest others. Not in it: the trampolines "[uprobes]" and "[vsyscall]". -ESRCH: gone, or going; -ENOMEM;
  * -errno.
+ *
+ * Looking at each file takes most of the time. Of a mapping that is as it is in `known` (NULL: of none) it is left out,
+ * which is right if nothing of it has been unmapped since: inode numbers come back.
  */
-int code_read(struct files *files, pid_t tgid, struct code *out);
+int code_read(struct files *files, pid_t tgid, const struct code *known, struct code *out);
 /* Lets go of the files. */
 void code_release(struct files *files, struct code *code);
 

@@ -8,15 +8,14 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "array.h"
 #include "elf.h"
 #include "fd.h"
 #include "hash.h"
+#include "unwinder_clock.h"
 #include "unwinder_object.h"
 
-#define NS_PER_S 1000000000u
 /* A file may go between being found and being read, and come back; not forever. */
 #define MAX_FAILURES 3
 
@@ -196,6 +195,12 @@ static void hold(struct files *files, struct file *file)
 	tables_use(&files->tables, &file->object->table);
 }
 
+static void drop_surplus(struct files *files)
+{
+	while (files->nr_unused > FILES_MAX_UNUSED)
+		drop_file(files, TAILQ_FIRST(&files->unused));
+}
+
 void files_put(struct files *files, struct file *file)
 {
 	tables_unuse(&files->tables, &file->object->table);
@@ -203,8 +208,7 @@ void files_put(struct files *files, struct file *file)
 		return;
 	TAILQ_INSERT_TAIL(&files->unused, file, unused);
 	files->nr_unused++;
-	while (files->nr_unused > FILES_MAX_UNUSED)
-		drop_file(files, TAILQ_FIRST(&files->unused));
+	drop_surplus(files);
 }
 
 /* --- finding -------------------------------------------------------------------------------------------------- */
@@ -216,7 +220,8 @@ static void key_of_stat(const struct stat *st, struct file_key *key)
 		.dev = st->st_dev,
 		.inode = st->st_ino,
 		.bytes = (uint64_t)st->st_size,
-		.mtime_ns = (uint64_t)st->st_mtim.tv_sec * NS_PER_S + (uint64_t)st->st_mtim.tv_nsec,
+		.mtime_ns = (uint64_t)st->st_mtim.tv_sec * CLOCK_NS_PER_S +
+			    (uint64_t)st->st_mtim.tv_nsec,
 	};
 }
 
@@ -274,14 +279,11 @@ static struct file *find_by_path(struct files *files, pid_t tgid,
 	return find_file(files, &key);
 }
 
-static int find_vdso(struct files *files, const struct proc_mapping *mapping, struct file **out)
+static int find_vdso(struct files *files, uint64_t bytes, struct file **out)
 {
-	struct file_key key = {.kind = FILE_VDSO, .bytes = mapping->end - mapping->start};
+	struct file_key key = {.kind = FILE_VDSO, .bytes = bytes};
 	struct object *object;
 
-	/* that of a 32-bit process, which is another image */
-	if (mapping->end <= UINT32_MAX)
-		return -ENOENT;
 	*out = find_file(files, &key);
 	if (*out)
 		return 0;
@@ -299,8 +301,10 @@ static int find(struct files *files, pid_t tgid, const struct proc_mapping *mapp
 {
 	int fd, error;
 
+	if (!mapping->inode && mapping->end <= UINT32_MAX)
+		return -ENOENT; /* that of a 32-bit process, which is another image */
 	if (!mapping->inode)
-		return find_vdso(files, mapping, out);
+		return find_vdso(files, mapping->end - mapping->start, out);
 	*out = find_by_path(files, tgid, mapping);
 	if (*out)
 		return 0;
@@ -312,6 +316,16 @@ static int find(struct files *files, pid_t tgid, const struct proc_mapping *mapp
 	return error;
 }
 
+int files_get_again(struct files *files, pid_t tgid, const struct proc_mapping *mapping,
+		    struct file *file)
+{
+	int error = want(files, file, tgid, mapping);
+
+	if (!error)
+		hold(files, file);
+	return error;
+}
+
 int files_get(struct files *files, pid_t tgid, const struct proc_mapping *mapping,
 	      struct file **out)
 {
@@ -319,12 +333,47 @@ int files_get(struct files *files, pid_t tgid, const struct proc_mapping *mappin
 	int error = find(files, tgid, mapping, &file);
 
 	if (!error)
-		error = want(files, file, tgid, mapping);
-	if (error)
-		return error;
-	hold(files, file);
-	*out = file;
-	return 0;
+		error = files_get_again(files, tgid, mapping, file);
+	if (!error)
+		*out = file;
+	return error;
+}
+
+static int open_path(const char *path)
+{
+	int handle = open(path, O_PATH | O_CLOEXEC);
+
+	return handle < 0 ? -errno : proc_open_handle(handle);
+}
+
+static int find_ahead(struct files *files, const char *path, struct file **out)
+{
+	uint64_t bytes;
+	int fd, error;
+
+	if (!strcmp(path, "[vdso]")) {
+		bytes = object_vdso_bytes();
+		return bytes ? find_vdso(files, bytes, out) : -ENOENT;
+	}
+	fd = open_path(path);
+	if (fd < 0)
+		return fd;
+	error = find_by_fd(files, fd, out);
+	fd_close(&fd);
+	return error;
+}
+
+int files_preload(struct files *files, const char *path)
+{
+	/* like a mapping of it, as far as reading it goes */
+	const struct proc_mapping mapping = {.path = (char *)path};
+	struct file *file;
+	int error = find_ahead(files, path, &file);
+
+	if (!error)
+		error = want(files, file, 0, &mapping);
+	drop_surplus(files);
+	return error;
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------- */
@@ -347,20 +396,13 @@ bool files_peek(const struct files *files, uint64_t *bytes)
 	return object != NULL;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* there is no machine without it */
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* -ESTALE: something else is mapped there by now. */
 static int open_source(const struct object_source *source)
 {
 	struct file_key key = {0};
 	struct stat st;
-	int fd = proc_open_mapping(source->tgid, &source->mapping);
+	int fd = source->tgid ? proc_open_mapping(source->tgid, &source->mapping)
+			      : open_path(source->mapping.path);
 
 	if (fd < 0)
 		return fd;
@@ -425,13 +467,13 @@ static enum object_state make_table(struct files *files, struct object *object)
 void files_read_next(struct files *files)
 {
 	struct object *object = next_wanted(files);
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = clock_now_ns();
 
 	if (!object)
 		return;
 	unwant(files, object, OBJECT_UNREAD);
-	if (object->table.uses)
+	if (object->table.uses || !object->source.tgid)
 		set_state(files, object, make_table(files, object));
 	forget_source(object);
-	files->build_ns += now_ns() - start_ns;
+	files->build_ns += clock_now_ns() - start_ns;
 }

@@ -50,7 +50,7 @@ enum object_state {
 
 /* Through whom an object is read. */
 struct object_source {
-	pid_t tgid;
+	pid_t tgid;		     /* 0: through nobody, by the path alone */
 	struct proc_mapping mapping; /* its path is a copy */
 	struct file_key key;
 };
@@ -106,7 +106,16 @@ void files_release(struct files *files);
  */
 int files_get(struct files *files, pid_t tgid, const struct proc_mapping *mapping,
 	      struct file **out);
+/* The same for a file that is known to be it, and held. 0 or -ENOMEM. */
+int files_get_again(struct files *files, pid_t tgid, const struct proc_mapping *mapping,
+		    struct file *file);
 void files_put(struct files *files, struct file *file);
+
+/*
+ * Wants the table of the file at a path of ours, or of "[vdso]", though nobody maps it yet. As what nobody maps any more, it stays until
+ * its room is wanted. 0; -ENOTSUP: no regular file; -ENOMEM; -errno.
+ */
+int files_preload(struct files *files, const char *path);
 
 /* The size of the file that files_read_next() would read, of all that are wanted the smallest or nearly so. */
 bool files_peek(const struct files *files, uint64_t *bytes);

@@ -33,16 +33,39 @@ void object_build_id(int fd, char *id, size_t size)
 	elf_close(elf);
 }
 
-static int read_own_vdso(const struct proc_maps *maps, uint64_t bytes, struct cfi_table *out)
+/* In the maps, which have been read; NULL: none. */
+static const struct proc_mapping *find_own_vdso(const struct proc_maps *maps)
 {
 	uint64_t address = getauxval(AT_SYSINFO_EHDR);
 	const struct proc_mapping *mapping = address ? proc_maps_find(maps, address) : NULL;
 
-	if (!mapping || mapping->start != address)
+	return mapping && mapping->start == address ? mapping : NULL;
+}
+
+uint64_t object_vdso_bytes(void)
+{
+	const struct proc_mapping *mapping;
+	struct proc_maps maps;
+	uint64_t bytes = 0;
+
+	proc_maps_init(&maps);
+	if (!proc_maps_read(&maps, getpid())) {
+		mapping = find_own_vdso(&maps);
+		bytes = mapping ? mapping->end - mapping->start : 0;
+	}
+	proc_maps_release(&maps);
+	return bytes;
+}
+
+static int read_own_vdso(const struct proc_maps *maps, uint64_t bytes, struct cfi_table *out)
+{
+	const struct proc_mapping *mapping = find_own_vdso(maps);
+
+	if (!mapping)
 		return -ENOENT;
 	if (mapping->end - mapping->start != bytes)
 		return -ENOTSUP;
-	return cfi_read_image((const void *)(uintptr_t)address, bytes, out);
+	return cfi_read_image((const void *)(uintptr_t)mapping->start, bytes, out);
 }
 
 int object_read_vdso(uint64_t bytes, struct cfi_table *out)

@@ -13,6 +13,8 @@ int object_is_elf(int fd);
 /* As hex; "" when it has none, or none that fits. */
 void object_build_id(int fd, char *id, size_t size);
 
+/* Bytes of the kernel's image, the vdso, that our own process has; 0: none. */
+uint64_t object_vdso_bytes(void);
 /*
  * The table of the kernel's image that our own process has, which is that of other processes too if theirs has as many
  * bytes. -ENOENT: we have none; -ENOTSUP: it has another size; else as cfi_read_image().

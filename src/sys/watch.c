@@ -174,13 +174,20 @@ static size_t read_record(struct watch *watch, const struct cpu_ring *ring, uint
 	return header.size;
 }
 
+/* Made for the process by the kernel, at its first probe: nothing that was mapped has changed. */
+static bool is_trampoline(const struct mmap2_record *record)
+{
+	return !record->inode && !strcmp(record->path, "[uprobes]");
+}
+
 static int take_mmap2(const struct watch *watch, size_t nr,
 		      int (*take)(const struct watch_mapping *mapping, void *arg), void *arg)
 {
 	const struct mmap2_record *record = &watch->record.mmap2;
 	struct watch_mapping mapping;
 
-	if (nr < sizeof(*record) || !(record->protection & PROT_EXEC) || (pid_t)record->tgid <= 0)
+	if (nr < sizeof(*record) || !(record->protection & PROT_EXEC) || (pid_t)record->tgid <= 0 ||
+	    is_trampoline(record))
 		return 0;
 	mapping = (struct watch_mapping){
 		.tgid = (pid_t)record->tgid,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Tells when a process maps code: the kernel's PERF_RECORD_MMAP2 stream (perf_event_open(2)), one dummy event a CPU. It
- * covers exec, dlopen and mprotect(PROT_EXEC), whoever does it; it does not tell of munmap.
+ * covers exec, dlopen and mprotect(PROT_EXEC), whoever does it; it does not tell of munmap. The trampolines of probes,
+ * "[uprobes]", are left out.
  *
  * Opening needs CAP_PERFMON (or CAP_SYS_ADMIN); reading needs nothing. One owner, one thread.
  */

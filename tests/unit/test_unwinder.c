@@ -370,6 +370,154 @@ static void test_exit_while_reading(void **state)
 	close(behind);
 }
 
+/* Never longer than until the deadline. */
+static void await_kind(const struct world *world, uint32_t slot, uint64_t address, int kind)
+{
+	uint64_t end_ms = now_ms() + WAIT_MS;
+
+	while (kind_at(world, slot, address) != kind) {
+		assert_true(now_ms() < end_ms);
+		sched_yield();
+	}
+}
+
+/* --- new code that nobody asks about -------------------------------------------------------------------------- */
+
+static void test_told_by_the_kernel(void **state)
+{
+	int fd = make_fake(MAPPER_PAGE, 0), other = make_fake(MAPPER_PAGE, 0);
+	struct mapper child = mapper_start(), stranger = mapper_start();
+	struct watch *watch = make_watch();
+	struct world *world = begin_watched(watch);
+
+	(void)state;
+	tell(watch, stranger.tgid);
+	look(world, SLOT, &child);
+	mapper_map_file(&child, fd, 0, 1);
+	tell(watch, stranger.tgid);
+	tell(watch, child.tgid);
+	await_kind(world, SLOT, MAPPER_AREA, MAPPING_TABLE);
+	mapper_map_file(&child, other, 2, 1);
+	tell(watch, 0); /* what was lost may have been anybody's */
+	await_kind(world, SLOT, MAPPER_AREA + 2 * MAPPER_PAGE, MAPPING_TABLE);
+	for (uint32_t slot = 0; slot < NR_SLOTS; slot++)
+		assert_true(slot == SLOT || !world->process[slot].nr);
+	end(world);
+	mapper_end(&child);
+	mapper_end(&stranger);
+	close(fd);
+	close(other);
+}
+
+/* Of a slot that was given back nobody wants to hear. */
+static void test_told_of_a_process_that_was_forgotten(void **state)
+{
+	struct mapper child = mapper_start(), other = mapper_start();
+	struct watch *watch = make_watch();
+	struct world *world = begin_watched(watch);
+
+	(void)state;
+	look(world, SLOT, &child);
+	look(world, 1, &other);
+	unwinder_forget(world->unwinder, SLOT);
+	tell(watch, child.tgid);
+	mapper_map_anon(&other, 0, 1, PROT_EXEC);
+	tell(watch, other.tgid);
+	await_kind(world, 1, MAPPER_AREA, MAPPING_CODE);
+	assert_true(unwinder_wait(world->unwinder, WAIT_MS));
+	assert_int_equal(world->process[SLOT].nr, 0);
+	end(world);
+	mapper_end(&child);
+	mapper_end(&other);
+}
+
+/* --- ahead ---------------------------------------------------------------------------------------------------- */
+
+static void preload(struct world *world, const char *path)
+{
+	assert_int_equal(unwinder_preload(world->unwinder, path), 0);
+	assert_true(unwinder_wait(world->unwinder, WAIT_MS));
+}
+
+static void test_preload(void **state)
+{
+	int fd = make_fake(MAPPER_PAGE, 0);
+	struct mapper child = mapper_start();
+	struct world *world = begin(1, NR_MAPPINGS);
+	char path[PATH_MAX];
+	int reads, images;
+
+	(void)state;
+	path_of(nr_made - 1, path);
+	atomic_store(&nr_images, 0);
+	preload(world, path);
+	preload(world, "[vdso]");
+	assert_int_equal(stats_of(world).files, 2);
+	assert_int_equal(stats_of(world).rows, MAPPER_PAGE + REAL_ROWS);
+	preload(world, path);
+	assert_int_equal(stats_of(world).files, 2);
+	look(world, SLOT, &child);
+	reads = atomic_load(&nr_reads);
+	images = atomic_load(&nr_images);
+	assert_int_equal(images, 1); /* the child's vdso is that one */
+	mapper_map_file(&child, fd, 0, 1);
+	look(world, SLOT, &child);
+	assert_row(world, published(world, SLOT, MAPPER_AREA), MAPPER_AREA + 1009);
+	assert_int_equal(atomic_load(&nr_reads), reads);
+	end(world);
+	mapper_end(&child);
+	close(fd);
+}
+
+/* What has another content when it is mapped is another file. */
+static void test_preloaded_file_that_changes(void **state)
+{
+	struct timespec times[2] = {{.tv_sec = 1009}, {.tv_sec = 1009}};
+	int fd = make_fake(MAPPER_PAGE, 0), reads;
+	struct mapper child = mapper_start();
+	struct world *world = begin(1, NR_MAPPINGS);
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(nr_made - 1, path);
+	preload(world, path);
+	look(world, SLOT, &child);
+	reads = atomic_load(&nr_reads);
+	assert_int_equal(futimens(fd, times), 0);
+	mapper_map_file(&child, fd, 0, 1);
+	look(world, SLOT, &child);
+	assert_int_equal(kind_at_page(world, 0), MAPPING_TABLE);
+	assert_int_equal(atomic_load(&nr_reads), reads + 1);
+	end(world);
+	mapper_end(&child);
+	close(fd);
+}
+
+static void test_preload_of_no_program(void **state)
+{
+	int text = make_file("text", 4, MAPPER_PAGE), bad = make_fake(0, -EBADMSG);
+	struct world *world = begin(1, NR_MAPPINGS);
+	char path[PATH_MAX], fifo[PATH_MAX];
+
+	(void)state;
+	path_of(nr_made++, fifo);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	preload(world, fifo); /* opening it would wait for a writer */
+	preload(world, directory);
+	preload(world, "");
+	preload(world, "/nonexistent");
+	preload(world, "/dev/zero");
+	path_of(nr_made - 3, path);
+	preload(world, path);
+	path_of(nr_made - 2, path);
+	preload(world, path);
+	assert_int_equal(stats_of(world).files, 0);
+	assert_int_equal(stats_of(world).files_bad, 1);
+	end(world);
+	close(text);
+	close(bad);
+}
+
 /* --- slots ---------------------------------------------------------------------------------------------------- */
 
 static void test_gone_process_leaves_the_slot(void **state)
@@ -665,6 +813,28 @@ static void test_too_many_mappings(void **state)
 	mapper_end(&child);
 }
 
+/* A table that was made ahead goes when a process wants its room. */
+static void test_preload_is_evicted(void **state)
+{
+	int ahead = make_fake(LARGE_ROWS, 0), fd = make_fake(LARGE_ROWS, 0);
+	struct mapper child = mapper_start();
+	struct world *world = begin(SHARD_BYTES, NR_MAPPINGS);
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(nr_made - 2, path);
+	preload(world, path);
+	assert_int_equal(stats_of(world).files, 1);
+	mapper_map_file(&child, fd, 0, 1);
+	look(world, SLOT, &child);
+	assert_int_equal(kind_at_page(world, 0), MAPPING_TABLE);
+	assert_int_equal(stats_of(world).evicted, 1);
+	end(world);
+	mapper_end(&child);
+	close(ahead);
+	close(fd);
+}
+
 /* --- out of memory -------------------------------------------------------------------------------------------- */
 
 static uint64_t nr_descriptors(void)
@@ -700,8 +870,10 @@ static void test_out_of_memory(void **state)
 	for (long nth = 1; failed; nth++) {
 		allocfail_set(nth);
 		error = try_begin(&world, 1, NR_MAPPINGS);
-		if (!error)
+		if (!error) {
+			(void)unwinder_preload(world.unwinder, "/bin/true");
 			look(&world, SLOT, &child);
+		}
 		failed = allocfail_hit();
 		allocfail_set(0);
 		if (error) {
@@ -734,6 +906,11 @@ int main(void)
 		cmocka_unit_test(test_small_files_first),
 		cmocka_unit_test(test_changes_while_reading),
 		cmocka_unit_test(test_exit_while_reading),
+		cmocka_unit_test(test_told_by_the_kernel),
+		cmocka_unit_test(test_told_of_a_process_that_was_forgotten),
+		cmocka_unit_test(test_preload),
+		cmocka_unit_test(test_preloaded_file_that_changes),
+		cmocka_unit_test(test_preload_of_no_program),
 		cmocka_unit_test(test_gone_process_leaves_the_slot),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_slot_given_to_another),
@@ -744,6 +921,7 @@ int main(void)
 		cmocka_unit_test(test_cut_over_shards),
 		cmocka_unit_test(test_pool_is_full),
 		cmocka_unit_test(test_too_many_mappings),
+		cmocka_unit_test(test_preload_is_evicted),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -176,6 +178,86 @@ static int clean_up(void **state)
 	return rmdir(directory);
 }
 
+/* --- a fake watch --------------------------------------------------------------------------------------------- */
+
+#define MAX_TOLD 16
+
+/* Who has mapped code, as the test says. */
+struct watch {
+	int fd;
+	pthread_mutex_t lock;
+	pid_t told[MAX_TOLD];
+	size_t nr_told;
+	uint64_t lost;
+};
+
+static struct watch *make_watch(void)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+
+	assert_non_null(watch);
+	watch->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_true(watch->fd >= 0);
+	assert_int_equal(pthread_mutex_init(&watch->lock, NULL), 0);
+	return watch;
+}
+
+/* tgid 0: records were lost. */
+static void tell(struct watch *watch, pid_t tgid)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(pthread_mutex_lock(&watch->lock), 0);
+	if (tgid) {
+		assert_true(watch->nr_told < MAX_TOLD);
+		watch->told[watch->nr_told++] = tgid;
+	} else {
+		watch->lost++;
+	}
+	assert_int_equal(pthread_mutex_unlock(&watch->lock), 0);
+	assert_int_equal(write(watch->fd, &one, sizeof(one)), sizeof(one));
+}
+
+int watch_new(struct watch **out)
+{
+	(void)out;
+	return -EACCES;
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	close(watch->fd);
+	(void)pthread_mutex_destroy(&watch->lock);
+	free(watch);
+}
+
+int watch_fd(const struct watch *watch)
+{
+	return watch->fd;
+}
+
+int watch_take(struct watch *watch, int (*take)(const struct watch_mapping *mapping, void *arg),
+	       void *arg, uint64_t *lost)
+{
+	struct watch_mapping mapping = {.path = ""};
+	uint64_t nr;
+	int error = 0;
+
+	(void)!read(watch->fd, &nr, sizeof(nr));
+	(void)pthread_mutex_lock(&watch->lock);
+	for (size_t i = 0; i < watch->nr_told && !error; i++) {
+		mapping.tgid = watch->told[i];
+		error = take(&mapping, arg);
+	}
+	watch->nr_told = 0;
+	*lost = watch->lost;
+	watch->lost = 0;
+	(void)pthread_mutex_unlock(&watch->lock);
+	return error;
+}
+
 /* --- the kernel's side ---------------------------------------------------------------------------------------- */
 
 struct world {
@@ -184,6 +266,7 @@ struct world {
 	struct unwind_row *shard[MAX_SHARDS];
 	struct unwinder_maps maps;
 	struct unwinder *unwinder;
+	struct watch *watch; /* of the next one that is made; NULL: none */
 	bool started;
 };
 
@@ -206,9 +289,10 @@ static void on_start(void *arg)
 
 static int try_begin(struct world *world, uint64_t max_bytes, uint32_t nr_mappings)
 {
-	const struct unwinder_options options = {
+	struct unwinder_options options = {
 		.max_bytes = max_bytes, .on_start = on_start, .arg = world};
 
+	options.watch = world->watch;
 	memset(world, 0, sizeof(*world));
 	world->maps = (struct unwinder_maps){.process = world->process,
 					     .nr_slots = NR_SLOTS,
@@ -225,6 +309,15 @@ static struct world *begin(uint64_t max_bytes, uint32_t nr_mappings)
 	static struct world world;
 
 	assert_int_equal(try_begin(&world, max_bytes, nr_mappings), 0);
+	return &world;
+}
+
+static struct world *begin_watched(struct watch *watch)
+{
+	static struct world world;
+
+	world.watch = watch;
+	assert_int_equal(try_begin(&world, 1, NR_MAPPINGS), 0);
 	return &world;
 }
 
