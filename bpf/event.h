@@ -254,8 +254,14 @@ enum stack_flags {
 		<< 3, /* frame 1 is the word at the stack pointer: drop it if it is no code address */
 };
 
-/* In a frame further out, interrupted by a signal: an instruction as well. No user address has this bit. */
+/*
+ * A frame is an address, and above it what no user address has bits for: whether it is an instruction, not a return
+ * address (in a frame further out, interrupted by a signal), and which code lay there (unwind.h), since other code may come.
+ */
 #define SEEP_FRAME_EXACT (1ULL << 63)
+#define SEEP_FRAME_ADDRESS 0xffffffffffffULL
+#define SEEP_FRAME_ORIGIN(frame) ((__u16)((frame) >> 48 & 0x7fff))
+#define SEEP_FRAME_OF(address, origin) (((address)&SEEP_FRAME_ADDRESS) | (__u64)(origin) << 48)
 
 /*
  * The stack table. Its key is the stack's id: the hash of the stack, or a following number when

@@ -28,24 +28,25 @@ static __always_inline void fast_record(struct walk *w, struct memo *m, __u64 ad
 	w->nr_words = nr + 1;
 }
 
-static __always_inline bool fast_push(struct walk *w, __u32 nr, __u64 pc)
+static __always_inline bool fast_push(struct walk *w, __u32 nr, __u64 frame)
 {
 	barrier_var(nr);
 	if (nr >= SEEP_MAX_FRAMES)
 		return false;
-	w->stack.frame[nr] = pc;
+	w->stack.frame[nr] = frame;
 	return true;
 }
 
 static __always_inline void fast_steps(struct walk *w)
 {
-	__u64 pc = w->pc, sp = w->sp, hash = w->hash, base = w->window_base, word, place, cfa;
+	__u64 pc = w->pc, sp = w->sp, hash = w->hash, base = w->window_base, word, place, cfa,
+	      origin;
 	__u32 nr = *(volatile __u16 *)&w->stack.nr, entry = w->memo, row;
 	struct memo *m = bpf_map_lookup_elem(&memos, &entry);
 	__s32 saved;
 
 	for (__u32 i = 0; i < FAST_FRAMES; i++) {
-		if (nr >= config.max_frames || !row_from_cache(w, pc - 1, &row) ||
+		if (nr >= config.max_frames || !row_from_cache(w, pc - 1, &row, &origin) ||
 		    ROW_KIND(row) != ROW_SP)
 			break;
 		saved = (__s32)row >> 16;
@@ -55,10 +56,10 @@ static __always_inline void fast_steps(struct walk *w)
 		    place + 8 > w->window_bytes)
 			break;
 		word = w->window[place >> 3 & (WINDOW_WORDS - 1)];
-		if (!word || !fast_push(w, nr, pc))
+		if (!word || !fast_push(w, nr, pc | origin))
 			break;
 		nr++;
-		hash = hash_step(hash, pc);
+		hash = hash_step(hash, pc | origin);
 		if (saved)
 			fp_saved_at(w, cfa + (__s64)saved * 8);
 		if (m)

@@ -97,12 +97,13 @@ static __always_inline __u64 hash_step(__u64 hash, __u64 word)
 static __always_inline bool frame_push(struct walk *w)
 {
 	__u32 nr = *(volatile __u16 *)&w->stack.nr; /* checked anew for the verifier */
+	__u64 frame = (w->pc & SEEP_FRAME_ADDRESS) | w->origin;
 
 	if (nr >= config.max_frames || nr >= SEEP_MAX_FRAMES)
 		return false;
-	w->stack.frame[nr] = w->is_exact && nr ? w->pc | SEEP_FRAME_EXACT : w->pc;
+	w->stack.frame[nr] = w->is_exact && nr ? frame | SEEP_FRAME_EXACT : frame;
 	w->stack.nr = nr + 1;
-	w->hash = hash_step(w->hash, w->pc);
+	w->hash = hash_step(w->hash, frame);
 	return true;
 }
 

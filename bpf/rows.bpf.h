@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * From a pc to its row: the process's mappings, the rows of the mapping, and a cache of rows found before.
- *
- * The cache is shared by all CPUs and has no lock. An entry bears the pc and the mappings' generation that
- * it holds for; a check over all of it tells an entry that two programs have written at once.
- */
+/* From a pc to its row: the process's mappings, and the rows of the mapping. What was found goes to the cache. */
 #ifndef SEEP_ROWS_BPF_H
 #define SEEP_ROWS_BPF_H
 
-#include "walk.bpf.h"
+#include "row_cache.bpf.h"
 
-#define ROW_CACHE_ENTRIES 16384
 #define USER_CODE_MIN 4096
 
 /* Rows that no table holds, found by the search itself. */
@@ -23,21 +17,6 @@ enum row_found {
 };
 
 #define ROW_MADE(special) ((__u32)ROW_CFA(ROW_SPECIAL, special))
-
-struct row_cached {
-	__u64 pc;
-	__u32 proc;
-	__u32 generation;
-	__u32 row;
-	__u32 check;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ROW_CACHE_ENTRIES);
-	__type(key, __u32);
-	__type(value, struct row_cached);
-} row_cache SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -70,47 +49,6 @@ struct {
 	__type(key, __u32);
 	__array(values, struct unwind_shard);
 } unwind_shards SEC(".maps") __weak;
-
-static __always_inline __u32 row_check(__u64 pc, __u32 proc, __u32 generation, __u32 row)
-{
-	return ((pc ^ (__u64)generation << 32) * 0x9e3779b97f4a7c15ULL +
-		((__u64)proc << 32 ^ row) * 0xbf58476d1ce4e5b9ULL) >>
-	       32;
-}
-
-static __always_inline struct row_cached *row_cache_at(__u64 pc)
-{
-	__u32 at = (pc ^ pc >> 13) & (ROW_CACHE_ENTRIES - 1);
-
-	return bpf_map_lookup_elem(&row_cache, &at);
-}
-
-static __always_inline bool row_from_cache(const struct walk *w, __u64 pc, __u32 *row)
-{
-	const struct row_cached *c = row_cache_at(pc);
-	__u32 found;
-
-	if (!c || c->pc != pc || c->generation != w->generation || c->proc != w->proc)
-		return false;
-	found = c->row;
-	if (c->check != row_check(pc, w->proc, w->generation, found))
-		return false;
-	*row = found;
-	return true;
-}
-
-static __always_inline void row_to_cache(const struct walk *w, __u64 pc, __u32 row)
-{
-	struct row_cached *c = row_cache_at(pc);
-
-	if (!c)
-		return;
-	c->pc = pc;
-	c->proc = w->proc;
-	c->generation = w->generation;
-	c->row = row;
-	c->check = row_check(pc, w->proc, w->generation, row);
-}
 
 /*
  * A search for the last of n sorted items that is not after what is sought goes down in powers of two. What
@@ -222,7 +160,15 @@ static __always_inline __u32 row_outside(struct walk *w, __u32 slot)
 	return ROW_MADE(ROW_OUTSIDE);
 }
 
-/* The row of the walk's pc, from the tables. */
+/* Where a file's code has gone, what is met is another's. */
+static __always_inline __u64 origin_of(const struct unwind_mapping *m)
+{
+	if (m->kind != MAPPING_GONE)
+		return SEEP_FRAME_OF(0, m->origin);
+	return m->origin >= ORIGIN_FILE ? SEEP_FRAME_OF(0, ORIGIN_CHANGED) : 0;
+}
+
+/* The row of the walk's pc, from the tables; and its origin. */
 __weak __noinline __u32 row_find(__u32 at)
 {
 	struct walk *w = walk_at(at);
@@ -233,9 +179,13 @@ __weak __noinline __u32 row_find(__u32 at)
 	if (!w)
 		return ROW_MADE(ROW_OUTSIDE);
 	pc = w->is_exact ? w->pc : w->pc - 1;
+	w->origin = 0;
 	index = mapping_search(w->first_mapping, w->nr_mappings, pc);
 	m = bpf_map_lookup_elem(&unwind_mappings, &index);
-	if (!m || pc >= m->end || m->kind == MAPPING_GONE)
+	if (!m || pc >= m->end)
+		return row_outside(w, w->slot);
+	w->origin = origin_of(m);
+	if (m->kind == MAPPING_GONE)
 		return row_outside(w, w->slot);
 	if (!w->is_exact && m->kind != MAPPING_CODE && returns_from_signal(w->pc))
 		row = ROW_MADE(ROW_SIGNAL);

@@ -39,6 +39,7 @@ static __always_inline int guess_leaf(struct walk *w, __u32 at)
 	if (word < USER_CODE_MIN)
 		return 0;
 	w->pc = CODE_ADDRESS(word);
+	w->origin = 0;
 	w->is_exact = 0;
 	if (frame_push(w))
 		w->stack.flags |= STACK_LEAF_GUESS;
@@ -181,7 +182,8 @@ static __always_inline __u32 row_of(struct walk *w, __u32 at)
 {
 	__u32 row;
 
-	if (!config.check_stacks && row_from_cache(w, w->is_exact ? w->pc : w->pc - 1, &row))
+	if (!config.check_stacks &&
+	    row_from_cache(w, w->is_exact ? w->pc : w->pc - 1, &row, &w->origin))
 		return row;
 	return row_find(at);
 }

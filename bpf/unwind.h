@@ -77,8 +77,19 @@ enum row_saved {
 #define ROW_SAVED_KIND(fp) ((fp)&3)
 #define ROW_SAVED_OFFSET(fp) ((fp) >> 2)
 
+/* Which code lies at an address: 15 bits, by which what lay there at different times is told apart. */
+enum frame_origin {
+	ORIGIN_UNKNOWN = 0, /* nobody knows; also in older captures */
+	ORIGIN_NO_FILE = 1, /* made at run time, or the kernel's */
+	ORIGIN_CHANGED =
+		2,	 /* nobody knows more than that it is not the file that was there before */
+	ORIGIN_FILE = 3, /* and above: a number made of the file and of how it lies there */
+};
+
+#define ORIGIN_MAX 0x7fff
+
 enum mapping_kind {
-	MAPPING_GONE = 0,     /* unmapped since */
+	MAPPING_GONE = 0,     /* unmapped since: what is there now is not known */
 	MAPPING_TABLE = 1,    /* it has rows */
 	MAPPING_PENDING = 2,  /* its table is being made */
 	MAPPING_NO_TABLE = 3, /* there is none, or no room for it */
@@ -93,6 +104,8 @@ struct unwind_mapping {
 		row_hi; /* rows [row_lo, row_hi) of the shard; the first is at or before pc, unless there is none */
 	__u16 shard;
 	__u16 kind; /* enum mapping_kind */
+	__u16 origin; /* enum frame_origin, ORIGIN_CHANGED never; of MAPPING_GONE: what was there last */
+	__u16 zero[3];
 };
 
 /*
@@ -113,7 +126,7 @@ struct unwind_process {
 #define UNWIND_MAX_PROCESS_MAPPINGS 4096
 
 _Static_assert(sizeof(struct unwind_row) == 8, "unwind_row");
-_Static_assert(sizeof(struct unwind_mapping) == 32, "unwind_mapping");
+_Static_assert(sizeof(struct unwind_mapping) == 40, "unwind_mapping");
 _Static_assert(sizeof(struct unwind_process) == 16, "unwind_process");
 
 #endif

@@ -42,6 +42,7 @@ struct walk {
 
 	/* The frame at hand. Its caller's registers are looked for. */
 	__u64 pc, sp, fp, link;
+	__u64 origin; /* of the code at pc, where a frame has it */
 	__u64 fp_slot;
 	__u64 return_slot; /* where pc was read; 0: nowhere */
 	__u8 fp_state;	   /* enum walk_frame_pointer */

@@ -10,7 +10,8 @@
 #include "array.h"
 #include "log.h"
 
-#define RESYNC_PAUSE 10 /* between two resyncs, times what the last one took */
+#define DOUBT_NS 1000000000ull /* between two looks at a target for names that may be had */
+#define RESYNC_PAUSE 10	       /* between two resyncs, times what the last one took */
 
 uint64_t session_now_ns(void)
 {
@@ -187,6 +188,28 @@ int session_feed_counters(struct session *s)
 	return 0;
 }
 
+/*
+ * The unwinder has seen code that the namer has not: it is asked again once it has looked. If it then knows no better,
+ * it never will.
+ */
+static bool is_in_doubt(struct session *s, const struct namer_answer *answer)
+{
+	struct session_target *t = session_target_of(s, answer->key);
+	uint64_t now_ns = session_now_ns();
+
+	if (!answer->is_stale || SEEP_FRAME_ORIGIN(answer->address) == ORIGIN_UNKNOWN)
+		return false;
+	if (!s->armed || !t || t->gone || t->proc != answer->key)
+		return false;
+	if (t->in_doubt)
+		return true;
+	if (now_ns - t->doubted_ns < DOUBT_NS)
+		return false;
+	t->doubted_ns = now_ns;
+	t->stale = t->in_doubt = true;
+	return true;
+}
+
 static int feed_answer(const struct namer_answer *answer, void *arg)
 {
 	union {
@@ -201,6 +224,8 @@ static int feed_answer(const struct namer_answer *answer, void *arg)
 	const char *text[3 * SYMBOLIZE_MAX_FRAMES];
 	size_t i;
 
+	if (is_in_doubt(arg, answer))
+		return 0;
 	for (i = 0; i < answer->nr; i++) {
 		frame[i].line = answer->frame[i].line;
 		frame[i].offset = answer->frame[i].offset;
@@ -242,7 +267,7 @@ static void check_code(struct session *s, uint32_t proc, uint64_t address)
 
 	if (!t || t->gone)
 		return;
-	m = proc_maps_find(&t->maps, address);
+	m = proc_maps_find(&t->maps, address & SEEP_FRAME_ADDRESS);
 	if (!m || !m->exec)
 		t->stale = true;
 }

@@ -13,7 +13,9 @@
 #include "hash.h"
 #include "log.h"
 
-#define REFRESH_NS 100000000ull /* between two looks at the mappings of one target */
+#define REFRESH_NS 100000000ull /* between two looks at the mappings of one target, at most */
+/* One that has changed is looked at as soon as that takes no more than one part in so many of the time. */
+#define REFRESH_SHARE 20
 /* A new image maps its libraries at once, and may be over in milliseconds. */
 #define REFRESH_YOUNG_NS 500000ull
 #define YOUNG_NS 1000000000ull
@@ -285,30 +287,44 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 
 static uint64_t refresh_pause(const struct session_target *t, uint64_t now_ns)
 {
-	return t->exec_ns && now_ns - t->exec_ns < YOUNG_NS ? REFRESH_YOUNG_NS : REFRESH_NS;
+	uint64_t pause_ns = t->stale ? t->refresh_took_ns * REFRESH_SHARE : REFRESH_NS;
+
+	if (t->exec_ns && now_ns - t->exec_ns < YOUNG_NS)
+		return REFRESH_YOUNG_NS;
+	return pause_ns < REFRESH_NS ? pause_ns : REFRESH_NS;
 }
 
-int session_refresh_target(struct session *s, struct session_target *t)
+static int refresh(struct session *s, struct session_target *t)
 {
-	uint64_t now_ns = session_now_ns(), hash;
-	int err;
+	uint64_t hash;
+	int err = proc_maps_read(&t->maps, t->tgid);
 
-	if (t->gone || (s->armed && now_ns - t->refreshed_ns < refresh_pause(t, now_ns)))
-		return 0;
-	t->refreshed_ns = now_ns;
-	t->stale = false;
-	err = proc_maps_read(&t->maps, t->tgid);
 	if (err)
 		return err;
 	hash = maps_hash(&t->maps);
-	if (hash == t->maps_hash)
+	if (hash == t->maps_hash && !t->in_doubt)
 		return 0;
+	t->in_doubt = false;
 	err = look_at(s, t, !t->maps_hash && !s->armed);
 	if (!err && s->armed && !t->maps_hash) /* after an exec */
 		err = session_feed_target(s, t);
 	t->maps_hash = hash;
 	if (!err && s->armed && s->options->mode == RUN_FAULTS)
 		err = session_feed_mappings(s, t);
+	return err;
+}
+
+int session_refresh_target(struct session *s, struct session_target *t)
+{
+	uint64_t now_ns = session_now_ns();
+	int err;
+
+	if (t->gone || (s->armed && now_ns - t->refreshed_ns < refresh_pause(t, now_ns)))
+		return 0;
+	t->refreshed_ns = now_ns;
+	t->stale = false;
+	err = refresh(s, t);
+	t->refresh_took_ns = session_now_ns() - now_ns;
 	return err;
 }
 

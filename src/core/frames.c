@@ -72,6 +72,37 @@ void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack_id
 	v->too_deep = v->partial && stack->flags & STACK_TRUNCATED;
 }
 
+static uint64_t without_origin(uint64_t frame)
+{
+	return frame & (SEEP_FRAME_EXACT | SEEP_FRAME_ADDRESS);
+}
+
+static const struct name *frame_name(const struct frames_view *v, uint32_t i)
+{
+	return image_name(v->image, stack_lookup_address(v->stack, v->kept[i]));
+}
+
+/*
+ * What a frame is known by. Other code at the same address that bears the same names, as when a library is made anew and
+ * loaded again, is the same to a user.
+ */
+static uint64_t frame_key(const struct frames_view *v, uint32_t i)
+{
+	uint64_t frame = v->stack->frame[v->kept[i]];
+	const struct name *name = SEEP_FRAME_ORIGIN(frame) ? frame_name(v, i) : NULL;
+
+	return name && name->hash ? without_origin(frame) ^ name->hash : frame;
+}
+
+static bool is_same_frame(const struct frames_view *a, const struct frames_view *b, uint32_t i)
+{
+	uint64_t x = a->stack->frame[a->kept[i]], y = b->stack->frame[b->kept[i]];
+
+	if (x == y || without_origin(x) != without_origin(y))
+		return x == y;
+	return name_equal(frame_name(a, i), frame_name(b, i));
+}
+
 bool frames_equal(const struct frames_view *a, const struct frames_view *b)
 {
 	uint32_t i;
@@ -79,7 +110,7 @@ bool frames_equal(const struct frames_view *a, const struct frames_view *b)
 	if (a->image != b->image || !a->stack != !b->stack || a->nr != b->nr)
 		return false;
 	for (i = 0; i < a->nr; i++) {
-		if (a->stack->frame[a->kept[i]] != b->stack->frame[b->kept[i]])
+		if (!is_same_frame(a, b, i))
 			return false;
 	}
 	return true;
@@ -91,15 +122,15 @@ uint64_t frames_hash(const struct frames_view *v)
 	uint32_t i;
 
 	for (i = 0; i < v->nr; i++)
-		hash = hash_u64(hash ^ v->stack->frame[v->kept[i]]);
+		hash = hash_u64(hash ^ frame_key(v, i));
 	return hash_u64(hash ^ v->nr);
 }
 
 static int add_frame(const struct frames_view *v, uint32_t i, struct report_frame **out, size_t *nr,
 		     size_t *cap)
 {
-	uint64_t address = v->stack->frame[v->kept[i]] & ~SEEP_FRAME_EXACT;
-	const struct name *name = image_name(v->image, stack_lookup_address(v->stack, v->kept[i]));
+	uint64_t address = v->stack->frame[v->kept[i]] & SEEP_FRAME_ADDRESS;
+	const struct name *name = frame_name(v, i);
 	uint32_t j;
 
 	if (ARRAY_GROW(out, cap, *nr + (name ? name->nr : 1)))

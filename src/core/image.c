@@ -157,6 +157,41 @@ const struct name *image_name(const struct image *image, uint64_t address)
 	return (const struct name *)(uintptr_t)value;
 }
 
+void name_hash(struct name *name)
+{
+	const struct name_frame *f = name->frame;
+	uint64_t hash = name->nr;
+
+	name->hash = 0;
+	for (; f < name->frame + name->nr; f++) {
+		if (!f->function[0])
+			return;
+		hash = hash_bytes(f->function, strlen(f->function), hash);
+		hash = hash_bytes(f->module, strlen(f->module), hash);
+		hash = hash_bytes(f->file, strlen(f->file), hash);
+		hash = hash_pair(hash, (uint64_t)f->line << 1 | f->inlined);
+	}
+	name->hash = hash;
+}
+
+bool name_equal(const struct name *a, const struct name *b)
+{
+	const struct name_frame *x, *y;
+	uint32_t i;
+
+	if (!a || !b || !a->hash || a->hash != b->hash || a->nr != b->nr)
+		return false;
+	for (i = 0; i < a->nr; i++) {
+		x = &a->frame[i];
+		y = &b->frame[i];
+		/* the profile keeps each text once */
+		if (x->function != y->function || x->module != y->module || x->file != y->file ||
+		    x->line != y->line || x->inlined != y->inlined)
+			return false;
+	}
+	return true;
+}
+
 size_t name_bytes(uint32_t nr)
 {
 	return sizeof(struct name) + nr * sizeof(struct name_frame);

@@ -30,6 +30,7 @@ struct name_frame {
 
 /* What an address is called. nr 0: it is in no executable mapping. */
 struct name {
+	uint64_t hash; /* of all it says but offsets; 0: of a function it does not know */
 	uint32_t nr;
 	struct name_frame frame[];
 };
@@ -55,7 +56,7 @@ struct image {
 	int64_t allocs, frees, released, marks;
 	int64_t frees_by_resync, missed_frees, taken_back; /* taken_back: FREE_LOST */
 	uint64_t alloc_bytes;
-	struct map64 names; /* address to struct name * */
+	struct map64 names; /* address, with its origin, to struct name * */
 	struct image_mapping *mapping;
 	size_t nr_mappings, cap_mappings;
 };
@@ -77,7 +78,11 @@ int image_alloc(struct image *image, const struct heap_block *block, uint16_t fl
 int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags,
 		     uint64_t time_ns);
 
-const struct name *image_name(const struct image *image, uint64_t address); /* NULL: not named */
+/* address: as stack_lookup_address() gives it, with its origin. NULL: not named. */
+const struct name *image_name(const struct image *image, uint64_t address);
+void name_hash(struct name *name);
+/* Whether both say the same (but for offsets), and know it. */
+bool name_equal(const struct name *a, const struct name *b);
 /* What a name takes. */
 size_t name_bytes(uint32_t nr);
 /* Takes over the name, frees the one before. 0 or -ENOMEM (then the name is the caller's still). */

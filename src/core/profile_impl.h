@@ -79,7 +79,7 @@ const struct stack *profile_stack(const struct profile *profile, uint32_t stack)
 struct image *profile_add_image(struct profile *profile, uint32_t proc);
 struct target *profile_add_target(struct profile *profile, uint32_t proc);
 
-/* The address to look up for frame i: a return address leads behind the call, an exact one does not. */
+/* The address to look up for frame i, with its origin: a return address leads behind the call, an exact one does not. */
 uint64_t stack_lookup_address(const struct stack *stack, uint32_t i);
 
 /* Records that record_check() has accepted, by what they tell of. 0, -EBADMSG or -ENOMEM each. */

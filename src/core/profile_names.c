@@ -130,6 +130,7 @@ int feed_symbol(struct profile *p, const struct record_symbol *r, size_t nr)
 	err = name_fill(p, r, nr, name);
 	if (err)
 		goto out;
+	name_hash(name);
 	old = image_name(image, r->address);
 	old_bytes = old ? name_bytes(old->nr) : 0;
 	err = image_set_name(image, r->address, name);

@@ -93,7 +93,7 @@ struct record_symbol_frame {
 
 /*
  * The names of one address of one process. `address` is the one that was looked up: for a return address, the byte
- * before it. A nr of 0 says that the address lies in no executable mapping, which ends a stack.
+ * before it; above it is the origin, as in a frame (event.h). A nr of 0 says that the address lies in no executable mapping, which ends a stack.
  */
 struct record_symbol {
 	struct event_head head;

@@ -13,6 +13,7 @@
 #include "array.h"
 #include "fd.h"
 #include "hash.h"
+#include "unwinder_object.h"
 
 #define BUILD_ID_HEX_BYTES 132 /* of 64 bytes; longer ones are not gone by */
 
@@ -42,6 +43,7 @@ struct shared_module {
 	struct known_file *files;
 	size_t bytes;  /* when it was last looked at */
 	uint64_t used; /* grows with each lookup in any */
+	bool is_elf;
 	bool is_marked;
 };
 
@@ -208,6 +210,7 @@ static int take_file(struct modules *modules, int fd, const struct stat *st, con
 		     struct rootdir *root, struct shared_module **out)
 {
 	struct content_id content;
+	bool is_elf = object_is_elf(fd) == 1;
 	int error;
 
 	read_content(fd, st, &content);
@@ -220,6 +223,7 @@ static int take_file(struct modules *modules, int fd, const struct stat *st, con
 	if (error)
 		return error;
 	(*out)->content = content;
+	(*out)->is_elf = is_elf;
 	return content.build_id[0]
 		       ? map64_put(&modules->by_content, hash_content(&content), (uintptr_t)*out)
 		       : 0;
@@ -302,6 +306,11 @@ int modules_open_vdso(struct modules *modules, const struct proc_mapping *mappin
 		error = copy_vdso(modules, (const void *)(uintptr_t)start);
 	*out = modules->vdso;
 	return error;
+}
+
+bool modules_is_elf(const struct shared_module *module)
+{
+	return module->is_elf;
 }
 
 static void account(struct modules *modules, struct shared_module *module)

@@ -34,6 +34,8 @@ int modules_open(struct modules *modules, pid_t tgid, const struct proc_mapping 
 int modules_open_vdso(struct modules *modules, const struct proc_mapping *mapping,
 		      struct shared_module **out);
 
+/* Whether it begins as ELF files do. */
+bool modules_is_elf(const struct shared_module *module);
 /* As module_lookup(). */
 int modules_lookup(struct modules *modules, struct shared_module *module, uint64_t file_offset,
 		   struct symbol_frame *frame);

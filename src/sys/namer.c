@@ -9,6 +9,7 @@
 
 #include "array.h"
 #include "demangle.h"
+#include "event.h"
 #include "hash.h"
 
 /* The demangler's is the most that anything takes of it. */
@@ -21,6 +22,7 @@ struct request {
 
 struct answer {
 	struct request request;
+	bool is_stale;
 	size_t nr;
 	struct symbol_frame frame[];
 };
@@ -41,21 +43,34 @@ struct namer {
 	bool started;
 };
 
+/* There is code, and that is all that is known of it. */
+static int unnamed(uint64_t address, struct symbol_frame *frame)
+{
+	*frame = (struct symbol_frame){
+		.function = "", .module = "", .file = "", .offset = address & SEEP_FRAME_ADDRESS};
+	return 1;
+}
+
 static struct answer *resolve(struct namer *n, const struct request *request)
 {
 	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
 	struct answer *answer;
+	bool is_stale;
 	int nr;
 
 	pthread_mutex_lock(&n->busy);
 	nr = symbolizer_lookup(n->symbolizer, request->key, request->address, frame);
 	pthread_mutex_unlock(&n->busy);
+	is_stale = nr == -ESTALE;
+	if (is_stale)
+		nr = unnamed(request->address, frame);
 	if (nr < 0)
 		nr = 0;
 	answer = malloc(sizeof(*answer) + (size_t)nr * sizeof(frame[0]));
 	if (!answer)
 		return NULL;
 	answer->request = *request;
+	answer->is_stale = is_stale;
 	answer->nr = (size_t)nr;
 	memcpy(answer->frame, frame, (size_t)nr * sizeof(frame[0]));
 	return answer;
@@ -220,6 +235,7 @@ int namer_collect(struct namer *n, int (*take)(const struct namer_answer *answer
 	for (i = 0; i < nr; i++) {
 		out = (struct namer_answer){.key = ready[i]->request.key,
 					    .address = ready[i]->request.address,
+					    .is_stale = ready[i]->is_stale,
 					    .nr = ready[i]->nr,
 					    .frame = ready[i]->frame};
 		(void)map64_remove(&n->wanted, request_hash(out.key, out.address));

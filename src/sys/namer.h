@@ -26,13 +26,14 @@ int namer_add_process(struct namer *namer, uint32_t key, pid_t tgid, const struc
 /* As symbolizer_remove_process(): requests for it that are not yet answered get no name. */
 void namer_remove_process(struct namer *namer, uint32_t key);
 
-/* Asks for the name of an address; asking again for what is not yet answered does nothing. 0 or -ENOMEM. */
+/* Asks for the name of an address, as symbolizer_lookup() takes it; asking again for what is not yet answered does nothing. 0 or -ENOMEM. */
 int namer_want(struct namer *namer, uint32_t key, uint64_t address);
 
 struct namer_answer {
 	uint32_t key;
 	uint64_t address;
-	size_t nr; /* 0: in no executable mapping */
+	bool is_stale; /* other code lies there than its process was added with: without names */
+	size_t nr;     /* 0: in no executable mapping */
 	const struct symbol_frame *frame;
 };
 

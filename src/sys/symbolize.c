@@ -9,9 +9,11 @@
 #include "codes.h"
 #include "hash.h"
 #include "modules.h"
+#include "origin.h"
 #include "perfmap.h"
 #include "rootdir.h"
 #include "strpool.h"
+#include "unwind.h"
 
 #define DELETED " (deleted)"
 /* Shares of max_bytes that the texts and the tables of perfmap.h may take. */
@@ -23,7 +25,7 @@
 struct process {
 	uint32_t key;
 	bool is_known; /* root and jit have been looked at */
-	struct code_list codes;
+	struct codes codes;
 	struct rootdir *root; /* NULL: ours */
 	struct perfmap *jit;  /* NULL: it had gone by then */
 };
@@ -90,7 +92,7 @@ int symbolizer_new(const struct symbolizer_options *options, struct symbolizer *
 
 static void release_process(struct symbolizer *sym, struct process *process)
 {
-	code_list_release(&process->codes);
+	codes_release(&process->codes);
 	if (process->jit)
 		sym->perfmap_bytes -= perfmap_bytes(process->jit);
 	perfmap_free(process->jit);
@@ -148,8 +150,8 @@ static const char *name_mapping(struct symbolizer *sym, const struct proc_mappin
 	return sym->empty;
 }
 
-/* What a mapping that is still there led to before. */
-static struct shared_module *known_module(const struct code_list *before, const struct code *code)
+/* What a mapping that is still there was before; NULL: it is another. */
+static const struct code *known_code(const struct code_list *before, const struct code *code)
 {
 	const struct code *old = code_list_find(before, code->start);
 
@@ -159,7 +161,11 @@ static struct shared_module *known_module(const struct code_list *before, const 
 	/* the same place of the same file, though perhaps cut or grown since */
 	if (code->start - old->start != code->file_offset - old->file_offset)
 		return NULL;
-	return old->module;
+	/* what is no ELF file may grow */
+	if (code->origin != ORIGIN_UNKNOWN && old->origin != ORIGIN_NO_FILE &&
+	    code->origin != old->origin)
+		return NULL;
+	return old->module ? old : NULL;
 }
 
 struct reading {
@@ -193,14 +199,22 @@ static int read_mapping(struct reading *reading, const struct proc_mapping *mapp
 		.dev_major = mapping->dev_major,
 		.dev_minor = mapping->dev_minor,
 	};
+	const struct code *known;
 	int error = 0;
 
 	code.name = name_mapping(reading->sym, mapping);
 	if (!code.name)
 		return -ENOMEM;
-	code.module = known_module(reading->before, &code);
-	if (!code.module)
+	code.origin = origin_of_mapping(reading->tgid, mapping);
+	known = known_code(reading->before, &code);
+	if (known) {
+		code.module = known->module;
+		code.origin = known->origin;
+	} else {
 		error = open_module(reading, mapping, code.name, &code.module);
+		if (mapping->inode && code.module && !modules_is_elf(code.module))
+			code.origin = ORIGIN_NO_FILE;
+	}
 	if (error == -ESRCH)
 		reading->is_gone = true;
 	else if (error)
@@ -269,16 +283,19 @@ static int get_to_know(struct symbolizer *sym, pid_t tgid, struct process *proce
 	return 0;
 }
 
+static void mark(const struct code_list *codes)
+{
+	for (size_t i = 0; i < codes->nr; i++) {
+		if (codes->item[i].module)
+			modules_mark(codes->item[i].module);
+	}
+}
+
 static void sweep(struct symbolizer *sym)
 {
-	const struct code_list *codes;
-
 	for (size_t i = 0; i < sym->nr_processes; i++) {
-		codes = &sym->process[i].codes;
-		for (size_t k = 0; k < codes->nr; k++) {
-			if (codes->item[k].module)
-				modules_mark(codes->item[k].module);
-		}
+		mark(&sym->process[i].codes.now);
+		mark(&sym->process[i].codes.past);
 	}
 	modules_sweep(sym->modules);
 	sym->swept_modules = modules_count(sym->modules);
@@ -315,20 +332,18 @@ int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
 		error = get_to_know(sym, tgid, process);
 	if (error)
 		return error;
-	reading.before = &process->codes;
+	reading.before = &process->codes.now;
 	reading.root = process->root;
 	for (size_t i = 0; i < maps->nr && !error; i++) {
 		if (maps->item[i].exec)
 			error = read_mapping(&reading, &maps->item[i], &now);
 	}
 	if (!error)
-		error = code_list_keep(&now, &process->codes);
+		error = codes_replace(&process->codes, &now);
 	if (error) {
 		code_list_release(&now);
 		return error;
 	}
-	code_list_release(&process->codes);
-	process->codes = now;
 	hold_perfmap(sym, process);
 	sweep_if_worth_it(sym);
 	return reading.is_gone ? -ESRCH : 0;
@@ -439,11 +454,14 @@ int symbolizer_lookup(struct symbolizer *sym, uint32_t key, uint64_t address,
 		      struct symbol_frame *frame)
 {
 	const struct process *process = find_process(sym, key);
-	const struct code *code = process ? code_list_find(&process->codes, address) : NULL;
+	const struct code *code;
+	uint16_t origin = SEEP_FRAME_ORIGIN(address);
 	int nr;
 
-	if (!code)
-		return 0;
+	address &= SEEP_FRAME_ADDRESS;
+	nr = process ? codes_find(&process->codes, address, origin, &code) : -ENOENT;
+	if (nr)
+		return nr == -ENOENT ? 0 : nr;
 	if (process->jit && is_anonymous(code)) {
 		nr = name_compiled(sym, process, address, frame);
 		if (nr)

@@ -67,7 +67,7 @@ void symbolizer_free(struct symbolizer *sym);
 /*
  * Adds or refreshes the mappings of a process, known by the caller's key (SEEP_PROC). Opens each new executable file
  * behind them now; one that cannot be opened leaves its module and offsets without names. Mappings that have gone are
- * kept until other code takes their place. -ESRCH: it has gone; what was known before stays, and of maps what can be
+ * kept, and those of files also when other code takes their place. -ESRCH: it has gone; what was known before stays, and of maps what can be
  * named by files known from other processes was added.
  */
 int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
@@ -80,7 +80,9 @@ int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
 void symbolizer_remove_process(struct symbolizer *sym, uint32_t key);
 
 /*
- * Names an address (for a return address, pass the byte before it). Fills at most SYMBOLIZE_MAX_FRAMES frames,
+ * Names an address of a frame: above it is its origin (event.h), which says what lay there at the time; 0 says nothing.
+ * (For a return address, pass the byte before it.) -ESTALE: it is other code than is known to be or have been there, or
+ * it may be, and has no name. Fills at most SYMBOLIZE_MAX_FRAMES frames,
  * innermost first, and returns their number; 0 when the address is in no executable mapping of that process; negative
  * errno.
  */

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "array.h"
+#include "origin.h"
+
+#define MAX_GONE 1024 /* places kept of one process */
 
 struct reading {
 	struct files *files;
@@ -29,7 +32,11 @@ static bool is_trampoline(const struct proc_mapping *mapping)
 static int add_plain(struct code *code, const struct proc_mapping *mapping, enum mapping_kind kind)
 {
 	const struct unwind_mapping plain = {
-		.start = mapping->start, .end = mapping->end, .kind = (uint16_t)kind};
+		.start = mapping->start,
+		.end = mapping->end,
+		.kind = (uint16_t)kind,
+		.origin = kind == MAPPING_CODE ? ORIGIN_NO_FILE : ORIGIN_UNKNOWN,
+	};
 	struct unwind_mapping *last;
 
 	last = code->mappings.nr ? &code->mappings.item[code->mappings.nr - 1] : NULL;
@@ -111,6 +118,31 @@ static int add_object(struct code *code, const struct files *files, const struct
 	}
 }
 
+static uint16_t origin_of(const struct file *file, const struct proc_mapping *mapping)
+{
+	const struct file_key *key = &file->key;
+	const struct origin_file origin = {.dev = key->dev,
+					   .inode = key->inode,
+					   .bytes = key->bytes,
+					   .mtime_ns = key->mtime_ns};
+
+	if (key->kind == FILE_VDSO || file->object->state == OBJECT_CODE)
+		return ORIGIN_NO_FILE;
+	return origin_of_file(&origin, mapping->start - mapping->file_offset);
+}
+
+/* One mapping of a file may be several here. */
+static int add_of_file(struct code *code, const struct files *files, const struct file *file,
+		       const struct proc_mapping *mapping)
+{
+	size_t i = code->mappings.nr;
+	int error = add_object(code, files, file->object, mapping);
+
+	for (; i < code->mappings.nr; i++)
+		code->mappings.item[i].origin = origin_of(file, mapping);
+	return error;
+}
+
 static int add_mapping(struct reading *r, const struct proc_mapping *mapping)
 {
 	struct code *code = &r->code;
@@ -124,7 +156,7 @@ static int add_mapping(struct reading *r, const struct proc_mapping *mapping)
 	error = add_file(r, mapping, &file);
 	switch (error) {
 	case 0:
-		return add_object(code, r->files, file->object, mapping);
+		return add_of_file(code, r->files, file, mapping);
 	case -ENOMEM:
 		return error;
 	case -E2BIG:
@@ -190,6 +222,58 @@ int code_read(struct files *files, pid_t tgid, const struct code *known, struct 
 	leave_out_least(&reading.code);
 	*out = reading.code;
 	return 0;
+}
+
+static int add_gone_part(struct mapping_list *gone, const struct unwind_mapping *old,
+			 uint64_t start, uint64_t end)
+{
+	const struct unwind_mapping part = {
+		.start = start, .end = end, .kind = MAPPING_GONE, .origin = old->origin};
+	struct unwind_mapping *last = gone->nr ? &gone->item[gone->nr - 1] : NULL;
+
+	if (start >= end || gone->nr == MAX_GONE)
+		return 0;
+	if (last && last->end == start) {
+		last->end = end;
+		return 0;
+	}
+	return mapping_list_add(gone, &part);
+}
+
+/* *next: the first mapping of today that may matter. */
+static int add_gone(struct mapping_list *gone, const struct unwind_mapping *old,
+		    const struct mapping_list *now, size_t *next)
+{
+	const struct unwind_mapping *mapping;
+	uint64_t start = old->start;
+	int error = 0;
+
+	while (*next < now->nr && now->item[*next].end <= start)
+		(*next)++;
+	for (size_t i = *next; i < now->nr && now->item[i].start < old->end && !error; i++) {
+		mapping = &now->item[i];
+		error = add_gone_part(gone, old, start, mapping->start);
+		start = mapping->end;
+	}
+	return error ? error : add_gone_part(gone, old, start, old->end);
+}
+
+int code_keep_gone(struct code *code, const struct mapping_list *before)
+{
+	struct mapping_list *list = &code->mappings, gone = {0};
+	size_t next = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < before->nr && !error; i++) {
+		if (before->item[i].origin >= ORIGIN_FILE)
+			error = add_gone(&gone, &before->item[i], list, &next);
+	}
+	for (size_t i = 0; i < gone.nr && !error && list->nr < UNWIND_MAX_PROCESS_MAPPINGS; i++)
+		error = mapping_list_add(list, &gone.item[i]);
+	if (gone.nr)
+		qsort(list->item, list->nr, sizeof(list->item[0]), compare_starts);
+	free(gone.item);
+	return error;
 }
 
 void code_release(struct files *files, struct code *code)

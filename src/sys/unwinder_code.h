@@ -35,6 +35,11 @@ struct code {
  * which is right if nothing of it has been unmapped since: inode numbers come back.
  */
 int code_read(struct files *files, pid_t tgid, const struct code *known, struct code *out);
+/*
+ * Adds where code of files was before and none is now, as MAPPING_GONE: what is met there is other code, of which nobody
+ * knows yet. Of very many such places some are left out. 0 or -ENOMEM.
+ */
+int code_keep_gone(struct code *code, const struct mapping_list *before);
 /* Lets go of the files. */
 void code_release(struct files *files, struct code *code);
 

@@ -96,18 +96,32 @@ static void read_small_files(struct processes *p)
 	}
 }
 
+/* What a process maps now, and where it had other code since its exec. */
+static int read_code(struct processes *p, const struct process *process, const struct code *known,
+		     struct code *out)
+{
+	int error = code_read(&p->files, process->tgid, known, out);
+
+	if (error || publisher_is_emptied(&p->publisher, &process->publication))
+		return error;
+	error = code_keep_gone(out, &process->publication.list);
+	if (error)
+		code_release(&p->files, out);
+	return error;
+}
+
 /*
- * Publishes what a process maps as it is found. -EAGAIN: what was known may be so no more, which the kernel has told
- * meanwhile.
+ * Publishes what a process maps as it is found. -EAGAIN: what was known or read may be so no more, which the kernel has
+ * told meanwhile. What has been unmapped must not be published as still there, unless that would never end.
  */
-static int look_once(struct processes *p, struct process *process, bool is_hasty)
+static int look_once(struct processes *p, struct process *process, bool is_hasty, bool is_last)
 {
 	struct code code;
-	int error = code_read(&p->files, process->tgid, is_hasty ? &process->code : NULL, &code);
+	int error = read_code(p, process, is_hasty ? &process->code : NULL, &code);
 
 	if (error)
 		return error;
-	if (is_hasty && publisher_is_touched(&p->publisher, &process->publication)) {
+	if ((is_hasty || !is_last) && publisher_is_touched(&p->publisher, &process->publication)) {
 		code_release(&p->files, &code);
 		return -EAGAIN;
 	}
@@ -124,7 +138,7 @@ static void look(struct processes *p, struct process *process)
 	int changed;
 
 	for (unsigned int i = 0; i < MAX_LOOKS; i++) {
-		changed = look_once(p, process, is_hasty);
+		changed = look_once(p, process, is_hasty, i == MAX_LOOKS - 1);
 		if (changed == -ESRCH)
 			process->code.is_pending = false;
 		is_touched = publisher_is_touched(&p->publisher, &process->publication);

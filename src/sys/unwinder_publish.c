@@ -67,7 +67,8 @@ static bool is_struck_out(const struct publisher *publisher, const struct public
 	if (__atomic_load_n(&process->nr, __ATOMIC_SEQ_CST) != publication->list.nr)
 		return true;
 	for (size_t i = 0; i < publication->list.nr; i++) {
-		if (__atomic_load_n(&mapping[i].kind, __ATOMIC_SEQ_CST) == MAPPING_GONE)
+		if (__atomic_load_n(&mapping[i].kind, __ATOMIC_SEQ_CST) !=
+		    publication->list.item[i].kind)
 			return true;
 	}
 	return false;
@@ -149,6 +150,13 @@ bool publisher_is_touched(const struct publisher *publisher, struct publication 
 	publication->generation = __atomic_load_n(
 		&publisher->maps->process[publication->slot].generation, __ATOMIC_SEQ_CST);
 	return publication->generation != before;
+}
+
+bool publisher_is_emptied(const struct publisher *publisher, const struct publication *publication)
+{
+	const struct unwind_process *process = &publisher->maps->process[publication->slot];
+
+	return publication->list.nr && !__atomic_load_n(&process->nr, __ATOMIC_SEQ_CST);
 }
 
 void publisher_drop(struct publisher *publisher, struct publication *publication)

@@ -50,6 +50,8 @@ int publisher_put(struct publisher *publisher, struct publication *publication,
 		  struct mapping_list *list);
 /* Whether the kernel has changed something since it was published, or since this was asked last. */
 bool publisher_is_touched(const struct publisher *publisher, struct publication *publication);
+/* Whether the kernel has struck out all of it at once, as it does at an exec. */
+bool publisher_is_emptied(const struct publisher *publisher, const struct publication *publication);
 /* For a slot that was withdrawn: gives the place in the pool back. */
 void publisher_drop(struct publisher *publisher, struct publication *publication);
 

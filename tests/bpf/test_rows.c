@@ -380,6 +380,75 @@ static void test_not_in_the_cache(void **state)
 	assert_int_equal(row_cache_at(f - 1)->pc, 0);
 }
 
+#define ORIGIN 1009
+#define MARKED(address) SEEP_FRAME_OF(address, ORIGIN)
+
+/* By the search, from the cache, by the usual steps and by the others: a frame says whose code it is. */
+static void test_origin(void **state)
+{
+	__u64 f = function_of_words(2), by_fp = function_add(ROW_CFA(ROW_FP, 2), ROW_FP_SAME);
+	__u64 outermost = outermost_add();
+
+	(void)state;
+	config.atomics = 0;
+	library()->origin = ORIGIN;
+	words_put(SP, WORDS(f, JUNK, by_fp, JUNK, JUNK, f, JUNK, outermost));
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_frames(capture(0, SP, SP + 8 * 4), 0,
+			      WORDS(MARKED(f), MARKED(by_fp), MARKED(f), MARKED(outermost)));
+		config.check_stacks = i == 1; /* without the cache */
+	}
+	/* behind the edge of the library, and of an instruction */
+	code_add(SLOT, LIBRARY_INDEX + 1, library()->end, 4096);
+	mappings_changed();
+	assert_int_equal(row_at_pc(library()->end), ROW_MADE(ROW_CODE));
+	assert_int_equal(walk_at(0)->origin, 0);
+	assert_int_not_equal(row_at_pc(library()->end - 1), OUTSIDE);
+	assert_int_equal(walk_at(0)->origin, MARKED(0));
+	assert_int_equal(row_at_pc(library()->start - 1), OUTSIDE);
+	assert_int_equal(walk_at(0)->origin, 0);
+}
+
+/* The same addresses, and other code. */
+static void test_origins_tell_stacks_apart(void **state)
+{
+	__u64 f = function_of_words(2), outermost = outermost_add();
+	__u32 before, after;
+
+	(void)state;
+	words_put(SP, WORDS(f, JUNK, outermost));
+	before = capture(0, SP, 0);
+	library()->origin = ORIGIN;
+	mappings_changed();
+	after = capture(0, SP, 0);
+	assert_int_not_equal(before, after);
+	assert_frames(before, 0, WORDS(f, outermost));
+	assert_frames(after, 0, WORDS(MARKED(f), MARKED(outermost)));
+	library()->origin = 0;
+	mappings_changed();
+	assert_int_equal(capture(0, SP, 0), before);
+}
+
+/* What is met where a file's code has gone is not that file's. */
+static void test_origin_of_what_has_gone(void **state)
+{
+	__u64 f = function_of_words(2);
+
+	(void)state;
+	words_put(SP, WORDS(f, JUNK, f));
+	library()->kind = MAPPING_GONE;
+	library()->origin = ORIGIN;
+	mappings_changed();
+	assert_frames(capture(0, SP, 0), STACK_PARTIAL, WORDS(SEEP_FRAME_OF(f, ORIGIN_CHANGED)));
+	library()->origin = ORIGIN_NO_FILE;
+	mappings_changed();
+	assert_frames(capture(0, SP, 0), STACK_PARTIAL, WORDS(f));
+	library()->kind = MAPPING_PENDING;
+	library()->origin = ORIGIN;
+	mappings_changed();
+	assert_frames(capture(0, SP, 0), STACK_PARTIAL, WORDS(MARKED(f)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +465,9 @@ int main(void)
 		library_test(test_cache_of_two_incarnations),
 		library_test(test_torn_entry),
 		library_test(test_not_in_the_cache),
+		library_test(test_origin),
+		library_test(test_origins_tell_stacks_apart),
+		library_test(test_origin_of_what_has_gone),
 	};
 
 	return cmocka_run_group_tests_name("rows", tests, NULL, NULL);

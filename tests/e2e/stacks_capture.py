@@ -5,7 +5,7 @@ import struct
 ALLOC, STACK = 1, 259
 ALLOC_RESTORED, ALLOC_RECOVERED = 2, 4
 STACK_PARTIAL, STACK_TRUNCATED = 1, 2
-FRAME_EXACT = 1 << 63  # an instruction that was interrupted, no return address
+FRAME_ADDRESS = (1 << 48) - 1  # above it is which code it is, and whether it is no return address
 HEAD = struct.Struct("<HHIQ")
 
 
@@ -36,6 +36,6 @@ class Capture:
         elif kind == STACK:
             stack, nr = struct.unpack_from("<II", record, 16)
             frames = struct.unpack_from("<%dQ" % nr, record, 24)
-            self.stacks[stack] = tuple(frame & ~FRAME_EXACT for frame in frames)
+            self.stacks[stack] = tuple(frame & FRAME_ADDRESS for frame in frames)
             if flags & (STACK_PARTIAL | STACK_TRUNCATED):
                 self.partial.add(stack)

@@ -371,6 +371,44 @@ static void test_cut_where_no_code_is(void **state)
 	profile_free(profile);
 }
 
+#define CODE_OF(origin, address) SEEP_FRAME_OF(UINT64_C(address), origin)
+
+/* Other code at the same addresses: a site of its own, unless all its names are the same. */
+static void test_other_code_at_the_same_address(void **state)
+{
+	static const uint64_t first[] = {CODE_OF(11, 0x1001), CODE_OF(7, 0x2001)};
+	static const uint64_t second[] = {CODE_OF(13, 0x1001), CODE_OF(7, 0x2001)};
+	static const uint64_t again[] = {CODE_OF(17, 0x1001), CODE_OF(7, 0x2001)};
+	static const uint64_t nameless[] = {CODE_OF(19, 0x1001), CODE_OF(7, 0x2001)};
+	struct stream s;
+	struct profile *profile = new_profile(&s);
+	struct report report;
+
+	(void)state;
+	assert_int_equal(stream_stack(&s, 1, 0, first, 2), 0);
+	assert_int_equal(stream_stack(&s, 2, 0, second, 2), 0);
+	assert_int_equal(stream_stack(&s, 3, 0, again, 2), 0);
+	assert_int_equal(stream_stack(&s, 4, 0, nameless, 2), 0);
+	assert_int_equal(stream_symbol(&s, STREAM_PROC, CODE_OF(11, 0x1000), "f|a.so|x.c|3"), 0);
+	assert_int_equal(stream_symbol(&s, STREAM_PROC, CODE_OF(13, 0x1000), "g|b.so|y.c|3"), 0);
+	assert_int_equal(stream_symbol(&s, STREAM_PROC, CODE_OF(17, 0x1000), "f|a.so|x.c|3"), 0);
+	assert_int_equal(stream_symbol(&s, STREAM_PROC, CODE_OF(7, 0x2000), "main|m"), 0);
+	for (uint32_t i = 1; i <= 4; i++)
+		assert_int_equal(stream_alloc(&s, ADDR + i * 4096, i, 1000 * (5 - i), i), 0);
+	report = report_at_end(&s, profile, &all);
+	assert_int_equal(report.nr_sites, 3);
+	check_functions(&report.site[0], "f main");
+	assert_int_equal(report.site[0].live_bytes, 6000);
+	assert_int_equal(report.site[0].frame[0].address, 0x1001);
+	check_functions(&report.site[1], "g main");
+	assert_int_equal(report.site[1].live_bytes, 3000);
+	assert_string_equal(report.site[2].frame[0].function, "");
+	assert_int_equal(report.site[2].frame[0].address, 0x1001);
+	assert_int_equal(report.site[2].live_bytes, 1000);
+	report_release(&report);
+	profile_free(profile);
+}
+
 static void test_what_is_complete(void **state)
 {
 	static const uint64_t at_main[] = {0x1001, 0x2001};
@@ -537,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_allocator_frames),
 		cmocka_unit_test(test_inlined_frames),
 		cmocka_unit_test(test_cut_where_no_code_is),
+		cmocka_unit_test(test_other_code_at_the_same_address),
 		cmocka_unit_test(test_what_is_complete),
 		cmocka_unit_test(test_leaf_guess),
 		cmocka_unit_test(test_unknown_stacks),

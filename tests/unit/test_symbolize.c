@@ -12,13 +12,16 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "array.h"
+#include "origin.h"
 #include "proc.h"
 #include "sample_program.h"
 #include "symbolize.h"
+#include "unwind.h"
 
 #define OTHER_KEY 0x00010011
 
@@ -301,6 +304,13 @@ static void assert_module_at(struct symbolizer *sym, uint64_t address, const cha
 		assert_string_equal(frame[0].module, module);
 }
 
+static void assert_doubtful_at(struct symbolizer *sym, uint64_t address)
+{
+	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
+
+	assert_int_equal(symbolizer_lookup(sym, SAMPLE_KEY, address, frame), -ESTALE);
+}
+
 static void assert_offset_at(struct symbolizer *sym, uint64_t address, uint64_t offset)
 {
 	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
@@ -324,17 +334,88 @@ static void test_mappings_that_went(void **state)
 	add_text(sym, "f000-11000 r-xp 00000000 fd:01 13 /gone/c\n"
 		      "13000-14000 r-xp 00000000 fd:01 13 /gone/c\n"
 		      "1f000-31000 r-xp 00001000 fd:01 17 /gone/d\n");
-	assert_module_at(sym, 0x10fff, "/gone/c");
+	/* whose it is nobody can tell where there were several */
+	assert_module_at(sym, 0xffff, "/gone/c");
+	assert_doubtful_at(sym, 0x10fff);
 	assert_module_at(sym, 0x11000, "/gone/a");
 	assert_offset_at(sym, 0x11000, 0x4000);
-	assert_module_at(sym, 0x13fff, "/gone/c");
+	assert_doubtful_at(sym, 0x13fff);
 	assert_module_at(sym, 0x14000, "/gone/a");
 	assert_offset_at(sym, 0x14001, 0x7001);
-	assert_module_at(sym, 0x1ffff, "/gone/d");
+	assert_doubtful_at(sym, 0x1ffff);
+	assert_module_at(sym, 0x20000, "/gone/d");
 	assert_module_at(sym, 0x31000, "/gone/b");
 	assert_offset_at(sym, 0x31000, 0x1000);
 	assert_module_at(sym, 0x3ffff, "/gone/b");
 	assert_module_at(sym, 0x40000, NULL);
+	symbolizer_free(sym);
+}
+
+/* Maps this process as if a file lay there as code; returns what its frames say of it. */
+static uint16_t add_file_at(struct symbolizer *sym, const char *path, uint64_t start)
+{
+	struct proc_maps maps;
+	struct stat st;
+	char line[512];
+	uint16_t origin;
+
+	assert_int_equal(stat(path, &st), 0);
+	(void)snprintf(line, sizeof(line), "%" PRIx64 "-%" PRIx64 " r-xp 00000000 fd:01 %ju %s\n",
+		       start, start + 0x1000, (uintmax_t)st.st_ino, path);
+	proc_maps_init(&maps);
+	assert_int_equal(proc_maps_parse(&maps, line, strlen(line)), 0);
+	origin = origin_of_mapping(getpid(), &maps.item[0]);
+	proc_maps_release(&maps);
+	add_text(sym, line);
+	return origin;
+}
+
+static void assert_file_at(struct symbolizer *sym, uint64_t address, uint16_t origin,
+			   const char *path)
+{
+	assert_module_at(sym, SEEP_FRAME_OF(address, origin), path);
+}
+
+/* Frames say which of the files that lay there was meant. */
+static void test_files_at_the_same_place(void **state)
+{
+	struct symbolizer *sym = new_symbolizer(NULL);
+	uint16_t one, two, text;
+
+	(void)state;
+	compile_program("one", "");
+	compile_program("two", "-g");
+	write_file(path_of("text"), "no program", 10);
+	one = add_file_at(sym, path_of("one"), 0x10000);
+	assert_true(one >= ORIGIN_FILE);
+	assert_file_at(sym, 0x10001, one, path_of("one"));
+	assert_file_at(sym, 0x10001, ORIGIN_UNKNOWN, path_of("one"));
+	two = add_file_at(sym, path_of("two"), 0x10000);
+	assert_file_at(sym, 0x10001, one, path_of("one"));
+	assert_file_at(sym, 0x10001, two, path_of("two"));
+	assert_doubtful_at(sym, 0x10001);
+	assert_doubtful_at(sym, SEEP_FRAME_OF(0x10001, ORIGIN_MAX));
+	assert_file_at(sym, 0x10001, ORIGIN_CHANGED, NULL);
+	/* no program: told by nothing but that */
+	text = add_file_at(sym, path_of("text"), 0x10000);
+	assert_true(text >= ORIGIN_FILE);
+	assert_file_at(sym, 0x10001, ORIGIN_NO_FILE, path_of("text"));
+	assert_file_at(sym, 0x10001, one, path_of("one"));
+	assert_file_at(sym, 0x10001, two, path_of("two"));
+	/* nor one that has been written to since, though its name and its place are the same */
+	assert_int_equal(add_file_at(sym, path_of("one"), 0x10000), one);
+	run("cp %s %s", path_of("two"), path_of("one"));
+	two = add_file_at(sym, path_of("one"), 0x10000);
+	assert_int_not_equal(one, two);
+	assert_file_at(sym, 0x10001, one, path_of("one"));
+	assert_file_at(sym, 0x10001, two, path_of("one"));
+	assert_doubtful_at(sym, 0x10001);
+	run("touch -d 2001-02-03 %s", path_of("one"));
+	one = add_file_at(sym, path_of("one"), 0x10000);
+	assert_int_not_equal(one, two);
+	assert_file_at(sym, 0x10001, one, path_of("one"));
+	/* elsewhere it is another */
+	assert_int_not_equal(add_file_at(sym, path_of("one"), 0x11000), one);
 	symbolizer_free(sym);
 }
 
@@ -647,6 +728,7 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_file_without_code),
 		cmocka_unit_test(test_mappings_that_went),
+		cmocka_unit_test(test_files_at_the_same_place),
 		cmocka_unit_test(test_library_that_was_closed),
 		cmocka_unit_test(test_files_are_shared),
 		cmocka_unit_test(test_same_build_in_two_files),

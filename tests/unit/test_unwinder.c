@@ -116,14 +116,15 @@ static void test_files_come_and_go(void **state)
 	assert_sorted(world, SLOT);
 	mapper_unmap(&child, 1, 1);
 	look(world, SLOT, &child);
-	assert_int_equal(world->process[SLOT].nr, nr + 2);
-	assert_int_equal(kind_at_page(world, 1), -1);
+	assert_int_equal(world->process[SLOT].nr, nr + 3);
+	assert_int_equal(kind_at_page(world, 1), MAPPING_GONE);
 	assert_row(world, published(world, SLOT, MAPPER_AREA + 2 * MAPPER_PAGE),
 		   MAPPER_AREA + 2 * MAPPER_PAGE + 1009);
 	mapper_unmap(&child, 0, 3);
 	look(world, SLOT, &child);
-	assert_int_equal(world->process[SLOT].nr, nr);
-	assert_int_equal(kind_at_page(world, 2), -1);
+	assert_int_equal(world->process[SLOT].nr, nr + 1);
+	assert_int_equal(kind_at_page(world, 0), MAPPING_GONE);
+	assert_int_equal(kind_at_page(world, 2), MAPPING_GONE);
 	assert_sorted(world, SLOT);
 	end(world);
 	mapper_end(&child);
@@ -333,7 +334,7 @@ static void test_changes_while_reading(void **state)
 	sem_post(&gate);
 	assert_true(unwinder_wait(world->unwinder, WAIT_MS));
 	assert_int_equal(kind_at_page(world, 0), MAPPING_TABLE);
-	assert_int_equal(kind_at_page(world, 2), -1);
+	assert_int_equal(kind_at_page(world, 2), MAPPING_GONE);
 	assert_int_equal(kind_at_page(world, 4), MAPPING_CODE);
 	end(world);
 	mapper_end(&child);
