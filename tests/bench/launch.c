@@ -6,6 +6,8 @@
  *	ready MS		from its start to its ready line
  *	ended STATUS CPU_MS RSS_KIB	its exit status, and the most memory it had
  *	first MS		with -c: from its start to the first event in the capture
+ *	complete MS ARMED_MS	with -c: from its start, and from when the probes were armed, to the first allocation
+ *				whose stack has its outermost frame
  *
  * Its standard output goes to our standard error. SIGINT and SIGTERM are passed on.
  */
@@ -22,8 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "capture.h"
-#include "event.h"
+#include "decode.h"
 
 #define MAX_ARGS 64
 
@@ -60,25 +63,83 @@ static void run_child(char **argv, int nr, int ready_fd)
 	_exit(127);
 }
 
-/* Of the first allocation or free in a capture; a negative errno where there is none. */
-static double first_event_ms(const char *path)
+/* What a capture tells, in the order of its file. Times in ns; 0: not there. */
+struct story {
+	uint64_t armed, first, complete;
+	uint32_t *stack; /* ids, sorted in the end: those that have their outermost frame */
+	size_t nr_stacks, cap_stacks;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void earliest(uint64_t *known, uint64_t time_ns)
+{
+	if (!*known || time_ns < *known)
+		*known = time_ns;
+}
+
+static int take_record(struct story *story, const struct event_head *head)
+{
+	if (head->kind == RECORD_RUN)
+		story->armed = head->time_ns;
+	if (head->kind == EVENT_ALLOC || head->kind == EVENT_FREE)
+		earliest(&story->first, head->time_ns);
+	if (head->kind != RECORD_STACK || head->flags & STACK_PARTIAL)
+		return 0;
+	if (ARRAY_GROW(&story->stack, &story->cap_stacks, story->nr_stacks + 1))
+		return -ENOMEM;
+	story->stack[story->nr_stacks++] = ((const struct record_stack *)head)->stack;
+	return 0;
+}
+
+/* A stack is told of after the allocations that have it, so these are read in a second turn. */
+static int take_alloc(struct story *story, const struct event_head *head)
+{
+	const struct event_alloc *alloc = (const void *)head;
+
+	if (head->kind == EVENT_ALLOC && story->nr_stacks &&
+	    bsearch(&alloc->stack, story->stack, story->nr_stacks, sizeof(*story->stack),
+		    compare_ids))
+		earliest(&story->complete, head->time_ns);
+	return 0;
+}
+
+static int read_capture(const char *path, struct story *story,
+			int (*take)(struct story *story, const struct event_head *head))
 {
 	struct capture_reader *reader = NULL;
-	const struct event_head *head;
 	const void *record;
-	double found_ms = -ENOENT;
 	size_t nr;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
 
 	if (fd < 0 || capture_reader_new(fd, &reader, NULL))
 		return -EIO;
-	while (found_ms < 0 && capture_read(reader, &record, &nr) == 1) {
-		head = record;
-		if (head->kind == EVENT_ALLOC || head->kind == EVENT_FREE)
-			found_ms = (double)head->time_ns / 1e6;
-	}
+	while (!err && capture_read(reader, &record, &nr) == 1)
+		err = record_check(record, nr) ?: take(story, record);
 	capture_reader_free(reader);
-	return found_ms;
+	return err;
+}
+
+static void print_story(const char *path, double start_ms)
+{
+	struct story story = {0};
+	int err = read_capture(path, &story, take_record);
+
+	if (story.nr_stacks)
+		qsort(story.stack, story.nr_stacks, sizeof(*story.stack), compare_ids);
+	if (!err)
+		err = read_capture(path, &story, take_alloc);
+	if (!err && story.first)
+		printf("first %.1f\n", (double)story.first / 1e6 - start_ms);
+	if (!err && story.complete)
+		printf("complete %.1f %.1f\n", (double)story.complete / 1e6 - start_ms,
+		       (double)(story.complete - story.armed) / 1e6);
+	free(story.stack);
 }
 
 static double cpu_ms(const struct rusage *usage)
@@ -113,7 +174,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = pass_on};
 	const char *capture = NULL;
-	double start_ms, first_ms;
+	double start_ms;
 	int ready[2], status;
 
 	if (argc > 2 && !strcmp(argv[1], "-c")) {
@@ -137,10 +198,7 @@ int main(int argc, char **argv)
 		run_child(argv + 1, argc - 1, ready[1]);
 	close(ready[1]);
 	status = watch_child(start_ms, ready[0]);
-	if (capture) {
-		first_ms = first_event_ms(capture);
-		if (first_ms >= 0)
-			printf("first %.1f\n", first_ms - start_ms);
-	}
+	if (capture)
+		print_story(capture, start_ms);
 	return status;
 }

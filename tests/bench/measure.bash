@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with who sources this
 
 say() {
-	printf 'bench: %s\n' "$*" >&2
+	printf 'bench: %3d s  %s\n' "$SECONDS" "$*" >&2
 }
 
 die() {
@@ -134,15 +134,17 @@ start_seep() {
 	read -r -t 60 -u "$seep_out" word seep_ready_ms || die "seep is not ready after 60 s"
 }
 
-# Waits for its end too; seep_rss_kib, and with a capture seep_first_ms.
+# Waits for its end too; seep_rss_kib, and with a capture seep_first_ms, seep_complete_ms, seep_complete_armed_ms; empty
+# where it is not in the capture.
 stop_seep() {
 	local word status rest
+	seep_first_ms="" seep_complete_ms="" seep_complete_armed_ms=""
 	kill -INT "$seep_pid" 2>/dev/null || true
 	read -r -t 120 -u "$seep_out" word status rest seep_rss_kib || die "seep does not end within 120 s"
 	[ "$status" = 0 ] || [ "$status" = 3 ] || die "seep ended with $status: $(tail -n 1 "$WORK/seep.err")"
 	end "$launch_pid"
-	seep_first_ms=""
 	read -r -t 0.1 -u "$seep_out" word seep_first_ms || true
+	read -r -t 0.1 -u "$seep_out" word seep_complete_ms seep_complete_armed_ms || true
 	close_pipe "$seep_out"
 }
 
@@ -154,8 +156,10 @@ cpu_ms_of() {
 	echo $(((field[11] + field[12]) * 1000 / $(getconf CLK_TCK)))
 }
 
-# What one would write without seep: size and stack by address, and a count by stack.
+# What one would write without seep: size and stack by address, and a count by stack. Its probes are set in order, so that
+# the others are there when the last one says so.
 start_bpftrace() {
+	local i
 	cat >"$WORK/pairs.bt" <<-END
 		uprobe:$2:malloc { @pending[tid] = arg0; }
 		uretprobe:$2:malloc /@pending[tid]/ {
@@ -164,10 +168,16 @@ start_bpftrace() {
 			delete(@pending[tid]);
 		}
 		uprobe:$2:free { delete(@block[arg0]); }
+		interval:ms:100 { printf("ready\n"); }
 	END
-	BPFTRACE_MAP_KEYS_MAX=1000000 bpftrace -p "$1" "$WORK/pairs.bt" >"$WORK/bpftrace.out" 2>&1 &
+	BPFTRACE_MAP_KEYS_MAX=1000000 bpftrace -B line -p "$1" "$WORK/pairs.bt" >"$WORK/bpftrace.out" 2>&1 &
 	bpftrace_pid=$!
 	children+=("$bpftrace_pid")
+	for ((i = 0; i < 300; i++)); do
+		grep -q '^ready' "$WORK/bpftrace.out" && return
+		sleep 0.1
+	done
+	die "bpftrace is not ready after 30 s: $(tail -n 1 "$WORK/bpftrace.out")"
 }
 
 stop_bpftrace() {

@@ -53,10 +53,10 @@ static __attribute__((noinline)) void turn(int frames, int turns, unsigned int p
 #define CALL(n)                                                                                    \
 	case n:                                                                                    \
 		turn(frames - 1, turns - 1, path >> 3);                                            \
-		__asm__ volatile("" : : "i"(n) : "memory"); /* calls that look alike are made one */ \
+		keep += (n); /* calls that look alike are made one */                              \
 		break
 	if (!turns) {
-		down(frames);
+		down(frames - 1);
 		keep += 5;
 		return;
 	}
@@ -84,7 +84,7 @@ static __attribute__((noinline)) int count_outside(void)
 
 int main(int argc, char **argv)
 {
-	int frames, varied;
+	int frames, varied, same;
 	long count, i;
 
 	if (argc != 4) {
@@ -93,7 +93,8 @@ int main(int argc, char **argv)
 	}
 	frames = atoi(argv[2]) - count_outside();
 	varied = !strcmp(argv[1], "varied");
-	if (frames < (varied ? TURNS + 3 : 3)) {
+	same = !strcmp(argv[1], "same");
+	if (frames < (varied ? TURNS + 3 : same ? 2 : 3)) {
 		fprintf(stderr, "paths: %s frames are too few\n", argv[2]);
 		return 2;
 	}
@@ -101,7 +102,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < count; i++) {
 		if (varied)
 			turn(frames, TURNS, (unsigned int)(i % PATHS));
-		else if (!strcmp(argv[1], "same") || i % 3 == 0)
+		else if (same || i % 3 == 0)
 			down(frames);
 		else if (i % 3 == 1)
 			left(frames);

@@ -3,9 +3,10 @@
  * stacks [--empty] [--check] [--depth N] -- CMD [ARG...]: what a stack costs at each call of malloc in CMD.
  *
  * Sets one probe, at seep's site in malloc, with a program that takes the stack and nothing else, or with an empty one.
- * The kernel measures both alike (BPF_STATS_RUN_TIME). Prints one line of "name value" pairs: runs, ns a run, stacks
- * that are cut, frames a stack, distinct stacks, hits of the memo and wrong ones (with --check, which makes each walk a
- * full one).
+ * The kernel measures both alike (BPF_STATS_RUN_TIME). Prints one line of "name value" pairs: runs, and ns a run, from
+ * when the first tables were there; stacks that are cut, those for which frame pointers were followed, with --check,
+ * which makes each walk a full one, hits of the memo and wrong ones; how many distinct stacks there are that are not
+ * cut, and the mean of their frames, each counted once.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -37,6 +38,9 @@ struct bench {
 	struct discover discover;
 	struct attach attach;
 	struct spawn spawn;
+	bool looked;		     /* at what the program maps, once at least */
+	bool warm;		     /* its tables are there */
+	uint64_t cold_runs, cold_ns; /* until then */
 };
 
 static int parse(struct bench *b, int argc, char **argv)
@@ -122,8 +126,30 @@ static int on_mapping(const struct watch_mapping *mapping, void *arg)
 	struct bench *b = arg;
 
 	if (mapping->tgid == b->spawn.pid)
-		(void)unwinder_look(b->unwinder, SLOT, b->spawn.pid);
+		b->looked = !unwinder_look(b->unwinder, SLOT, b->spawn.pid);
 	return 0;
+}
+
+static int read_cost(const struct bench *b, uint64_t *runs, uint64_t *ns)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+	int fd = loader_program_fd(b->loader, b->empty ? PROGRAM_FLOOR : PROGRAM_STACK);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	*runs = info.run_cnt;
+	*ns = info.run_time_ns;
+	return 0;
+}
+
+/* What comes before the first tables is left out. */
+static int warm_up(struct bench *b)
+{
+	if (b->warm || !b->looked || !unwinder_wait(b->unwinder, 0))
+		return 0;
+	b->warm = true;
+	return read_cost(b, &b->cold_runs, &b->cold_ns);
 }
 
 static int run(struct bench *b)
@@ -142,31 +168,76 @@ static int run(struct bench *b)
 		if (now != unknown)
 			(void)unwinder_look(b->unwinder, SLOT, b->spawn.pid);
 		unknown = now;
+		if (!err)
+			err = warm_up(b);
 	}
 	loader_arm(b->loader, false);
 	return err;
 }
 
+/* The map of that name that a program uses; -ENOENT. */
+static int open_map(int program_fd, const char *name)
+{
+	struct bpf_map_info map;
+	uint32_t id[64], size, i;
+	struct bpf_prog_info program = {.map_ids = (uintptr_t)id, .nr_map_ids = 64};
+	int fd;
+
+	size = sizeof(program);
+	if (bpf_obj_get_info_by_fd(program_fd, &program, &size))
+		return -errno;
+	for (i = 0; i < program.nr_map_ids && i < 64; i++) {
+		fd = bpf_map_get_fd_by_id(id[i]);
+		size = sizeof(map);
+		memset(&map, 0, sizeof(map));
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &map, &size) && !strcmp(map.name, name))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	return -ENOENT;
+}
+
+static void print_stacks(const struct bench *b)
+{
+	int fd = open_map(loader_program_fd(b->loader, PROGRAM_STACK), "stacks");
+	uint64_t nr = 0, frames = 0;
+	struct stack_value stack;
+	uint32_t id, *last = NULL;
+
+	while (fd >= 0 && !bpf_map_get_next_key(fd, last, &id)) {
+		last = &id;
+		if (loader_stack(b->loader, id, &stack) || stack.flags & STACK_PARTIAL)
+			continue;
+		nr++;
+		frames += stack.nr;
+	}
+	if (fd >= 0)
+		close(fd);
+	printf(" distinct %llu frames %.1f", (unsigned long long)nr,
+	       nr ? (double)frames / (double)nr : 0.0);
+}
+
 static int print_cost(const struct bench *b)
 {
-	struct bpf_prog_info info = {0};
-	uint64_t count[STAT_NR], cut = 0;
-	uint32_t size = sizeof(info);
-	int fd = loader_program_fd(b->loader, b->empty ? PROGRAM_FLOOR : PROGRAM_STACK), i, err;
+	uint64_t count[STAT_NR], cut = 0, runs, ns;
+	int i, err = read_cost(b, &runs, &ns);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	err = loader_counters(b->loader, SLOT, count);
+	if (!err)
+		err = loader_counters(b->loader, SLOT, count);
 	if (err)
 		return err;
+	runs -= b->cold_runs;
+	ns -= b->cold_ns;
 	for (i = STAT_STACKS_FULL; i < STAT_STACKS_BY_POINTER; i++)
 		cut += count[i];
 	printf("runs %llu ns %.1f cut %llu by_pointer %llu hits %llu wrong %llu",
-	       (unsigned long long)info.run_cnt,
-	       info.run_cnt ? (double)info.run_time_ns / (double)info.run_cnt : 0.0,
+	       (unsigned long long)runs, runs ? (double)ns / (double)runs : 0.0,
 	       (unsigned long long)cut, (unsigned long long)count[STAT_STACKS_BY_POINTER],
 	       (unsigned long long)count[STAT_MEMO_HITS],
 	       (unsigned long long)count[STAT_MEMO_WRONG]);
+	if (!b->empty)
+		print_stacks(b);
 	for (i = STAT_STACKS_FULL; i < STAT_STACKS_BY_POINTER; i++) {
 		if (count[i])
 			printf(" stat%d %llu", i, (unsigned long long)count[i]);

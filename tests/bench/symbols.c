@@ -3,6 +3,8 @@
  * symbols [-n ADDRESSES] [-m MIB] FILE...: what it costs to name that many distinct addresses of each file, spread over
  * its code, for the first time. Prints the time of each file and, at the end, the memory: what the symbolizer thinks it
  * takes, what malloc() knows of, and the peak of all. -m bounds it.
+ *
+ * symbols [-m MIB] -c CAPTURE: the same for the addresses that a capture has names for, in the files that they are in.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "array.h"
+#include "capture.h"
+#include "decode.h"
 #include "elf_image.h"
 #include "parse.h"
 #include "proc.h"
@@ -29,6 +34,13 @@ struct subject {
 	char *start; /* of the whole file, mapped as code */
 	struct elf_file *elf;
 	uint64_t code_bytes;
+};
+
+struct work {
+	struct subject subject[MAX_FILES];
+	size_t nr_subjects;
+	uint64_t *place; /* of a capture: where its addresses are here */
+	size_t nr_places, cap_places;
 };
 
 static double now_ms(void)
@@ -74,6 +86,103 @@ static uint64_t address_of(const struct subject *subject, uint64_t at)
 	return 0;
 }
 
+static int subject_of(struct work *work, const char *path)
+{
+	struct subject *subject;
+	size_t i;
+	int error;
+
+	for (i = 0; i < work->nr_subjects; i++) {
+		if (!strcmp(work->subject[i].path, path))
+			return (int)i;
+	}
+	if (work->nr_subjects == MAX_FILES)
+		return -E2BIG;
+	subject = &work->subject[work->nr_subjects];
+	error = open_subject(path, subject);
+	if (error)
+		return error;
+	subject->path = strdup(path);
+	if (!subject->path)
+		return -ENOMEM;
+	return (int)work->nr_subjects++;
+}
+
+/* The module of the outermost frame: that of the address itself. */
+static const char *module_of(const struct record_symbol *symbol, size_t nr_bytes)
+{
+	struct record_strings strings = {(const char *)&symbol->frame[symbol->nr],
+					 (const char *)symbol + nr_bytes};
+	const char *text = NULL;
+	size_t nr;
+
+	for (uint32_t i = 0; i < 3 * symbol->nr - 1; i++)
+		text = record_next_string(&strings, &nr);
+	return text;
+}
+
+static int take_symbol(struct work *work, const struct record_symbol *symbol, size_t nr_bytes)
+{
+	const struct subject *in;
+	const char *module;
+	uint64_t offset;
+	int subject;
+
+	if (!symbol->nr)
+		return 0;
+	module = module_of(symbol, nr_bytes);
+	if (!module || *module != '/')
+		return 0;
+	subject = subject_of(work, module);
+	if (subject < 0)
+		return subject;
+	in = &work->subject[subject];
+	if (!elf_address_to_offset(in->elf, symbol->frame[symbol->nr - 1].offset, &offset))
+		return 0;
+	if (ARRAY_GROW(&work->place, &work->cap_places, work->nr_places + 1))
+		return -ENOMEM;
+	work->place[work->nr_places++] = (uintptr_t)in->start + offset;
+	return 0;
+}
+
+static int read_capture(struct work *work, const char *path)
+{
+	struct capture_reader *reader;
+	const struct event_head *head;
+	const void *record;
+	size_t nr;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error;
+
+	error = fd < 0 ? -errno : capture_reader_new(fd, &reader, NULL);
+	if (error)
+		return error;
+	while (!error && capture_read(reader, &record, &nr) == 1) {
+		head = record;
+		if (head->kind == RECORD_SYMBOL)
+			error = record_check(record, nr) ?: take_symbol(work, record, nr);
+	}
+	capture_reader_free(reader);
+	return error;
+}
+
+static int measure_places(struct symbolizer *sym, const struct work *work)
+{
+	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
+	unsigned long nr_named = 0, nr_lines = 0;
+
+	for (size_t i = 0; i < work->nr_places; i++) {
+		int nr = symbolizer_lookup(sym, KEY, work->place[i], frame);
+
+		if (nr < 0)
+			return nr;
+		nr_named += nr && frame[nr - 1].function[0];
+		nr_lines += nr && frame[nr - 1].line;
+	}
+	printf("%zu addresses of %zu files, %lu named, %lu with lines\n", work->nr_places,
+	       work->nr_subjects, nr_named, nr_lines);
+	return 0;
+}
+
 static int measure(struct symbolizer *sym, const struct subject *subject, uint64_t nr_addresses)
 {
 	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
@@ -114,8 +223,7 @@ static void print_memory(const struct symbolizer *sym, double start)
 	       now_ms() - start, counted, heap, peak);
 }
 
-static int run(struct symbolizer *sym, const struct subject *subject, size_t nr,
-	       uint64_t nr_addresses)
+static int run(struct symbolizer *sym, const struct work *work, uint64_t nr_addresses)
 {
 	double start = now_ms();
 	struct proc_maps maps;
@@ -126,8 +234,10 @@ static int run(struct symbolizer *sym, const struct subject *subject, size_t nr,
 	if (!error)
 		error = symbolizer_add_process(sym, KEY, getpid(), &maps);
 	proc_maps_release(&maps);
-	for (size_t i = 0; i < nr && !error; i++)
-		error = measure(sym, &subject[i], nr_addresses);
+	if (!error && work->nr_places)
+		error = measure_places(sym, work);
+	for (size_t i = 0; i < work->nr_subjects && !error && !work->nr_places; i++)
+		error = measure(sym, &work->subject[i], nr_addresses);
 	if (!error)
 		print_memory(sym, start);
 	return error;
@@ -136,28 +246,32 @@ static int run(struct symbolizer *sym, const struct subject *subject, size_t nr,
 int main(int argc, char **argv)
 {
 	struct symbolizer_options options = {0};
-	struct subject subject[MAX_FILES];
 	uint64_t nr_addresses = 10007, mib;
+	const char *capture = NULL;
 	struct symbolizer *sym;
-	size_t nr = 0;
+	struct work work = {0};
 	int error = 0, option;
 
-	while (!error && (option = getopt(argc, argv, "n:m:")) != -1) {
+	while (!error && (option = getopt(argc, argv, "n:m:c:")) != -1) {
 		if (option == 'n')
 			error = parse_u64(optarg, &nr_addresses);
 		else if (option == 'm' && !parse_u64(optarg, &mib))
 			options.max_bytes = mib << 20;
+		else if (option == 'c')
+			capture = optarg;
 		else
 			error = -EINVAL;
 	}
-	for (; !error && optind < argc && nr < MAX_FILES; optind++)
-		error = open_subject(argv[optind], &subject[nr++]);
-	if (!error && (!nr || !nr_addresses))
+	if (!error && capture)
+		error = read_capture(&work, capture);
+	for (; error >= 0 && optind < argc && !capture; optind++)
+		error = subject_of(&work, argv[optind]);
+	if (error >= 0 && (!work.nr_subjects || !nr_addresses))
 		error = -EINVAL;
-	if (!error)
+	if (error >= 0)
 		error = symbolizer_new(&options, &sym);
 	if (!error)
-		error = run(sym, subject, nr, nr_addresses);
+		error = run(sym, &work, nr_addresses);
 	if (error)
 		fprintf(stderr, "symbols: %s\n", strerror(-error));
 	return error ? 1 : 0;

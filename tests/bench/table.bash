@@ -96,6 +96,8 @@ sum_up() {
 	sum_up_userspace
 	sum_up_programs
 	sum_up_redis
+	sum_up_stacks
+	sum_up_tables
 	sum_up_memory seep
 	sum_up_memory kernel
 }
@@ -132,6 +134,8 @@ judge() {
 	goal userspace "${fact[userspace_ns_per_event.median]:-}" "<= 300" "userspace: %.0f ns an event, at most 300"
 	goal lost_events "${fact[lost_events]:-}" "== 0" "%d events lost of ${fact[events]}, at what one core can allocate"
 	goal block_bytes "${fact[memory.seep_bytes_per_block]:-}" "<= 48" "userspace: %.1f bytes a live block, at most 48"
+	judge_stacks
+	judge_tables
 }
 
 # --- the table -------------------------------------------------------------------------------------
@@ -224,6 +228,9 @@ print_table() {
 	print_programs
 	print_rest
 	print_redis
+	print_stack_paths
+	print_stack_programs
+	print_tables
 	printf 'goals\n'
 	printf '  %s\n' "${goals[@]}"
 }
