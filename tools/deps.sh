@@ -17,7 +17,7 @@ declare -A packages=(
 		libmimalloc2.0|libmimalloc2.1|libmimalloc3
 		perl git gdb nodejs binutils dwz xz-utils libdebuginfod1|libdebuginfod1t64"
 	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static"
-	[debian.bench]="bpftrace heaptrack jq libjemalloc2 sqlite3 perl python3"
+	[debian.bench]="bpftrace heaptrack jq libjemalloc2 redis-server redis-tools sqlite3 perl python3 g++"
 	[fedora.build]="gcc make clang bpftool libbpf-devel elfutils-libelf-devel elfutils-devel
 		capstone-devel jansson-devel libcap-ng-devel binutils-devel zlib-devel xz-devel"
 	[fedora.test]="gcc-c++ libcmocka-devel clang-tools-extra ShellCheck cppcheck mandoc jq python3 procps-ng
@@ -25,7 +25,7 @@ declare -A packages=(
 		jemalloc gperftools-libs mimalloc
 		perl git gdb nodejs binutils dwz xz elfutils-debuginfod-client"
 	[fedora.cross]=""
-	[fedora.bench]="bpftrace heaptrack jq jemalloc sqlite perl python3"
+	[fedora.bench]="bpftrace heaptrack jq jemalloc redis|valkey sqlite perl python3 gcc-c++"
 )
 # What tests/cross wants; it has nothing to do elsewhere, where these packages may be missing.
 [ "$(uname -m)" = x86_64 ] || packages[debian.cross]=""

@@ -29,6 +29,7 @@ struct answer {
 };
 
 struct module {
+	struct stat when_opened;
 	int fd;
 	bool is_loaded;
 	bool is_refused; /* its debug information: it is not tried again */
@@ -60,6 +61,7 @@ int module_new(int fd, const char *path, struct rootdir *root, const struct modu
 		return -ENOMEM;
 	}
 	module->fd = fd;
+	(void)fstat(fd, &module->when_opened); /* zeroed, it fits no file */
 	module->path = path;
 	module->root = rootdir_get(root);
 	module->options = options;
@@ -283,6 +285,15 @@ static int open_image(struct module *module, int fd, bool is_copied)
 	return elf_open_as(fd, is_copied ? ELF_C_READ : ELF_C_READ_MMAP, &image->elf);
 }
 
+/* What it says now, it does not say of the code that is running. */
+static bool is_rewritten(const struct module *module, const struct stat *now)
+{
+	const struct stat *then = &module->when_opened;
+
+	return then->st_size != now->st_size || then->st_mtim.tv_sec != now->st_mtim.tv_sec ||
+	       then->st_mtim.tv_nsec != now->st_mtim.tv_nsec;
+}
+
 /* Out of memory is the only failure; then the next lookup tries again. */
 static int load(struct module *module)
 {
@@ -295,6 +306,12 @@ static int load(struct module *module)
 	if (fd < 0 || fstat(fd, &st)) {
 		fd_close(&fd);
 		return 0; /* no descriptors left: perhaps later */
+	}
+	if (is_rewritten(module, &st)) {
+		log_warn("'%s' was rewritten while it was mapped: no names from it", module->path);
+		fd_close(&fd);
+		module->is_loaded = true;
+		return 0;
 	}
 	error = open_image(module, fd, st.st_size <= MODULE_MAX_COPIED_BYTES);
 	if (!error)

@@ -116,6 +116,29 @@ static void test_deleted_before_it_was_added(void **state)
 	symbolizer_free(sym);
 }
 
+/* What the file says now is about other code. */
+static void test_rewritten_before_it_was_read(void **state)
+{
+	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
+	struct symbolizer *sym = new_symbolizer(NULL);
+	struct target target;
+	int fd;
+
+	(void)state;
+	compile_program("rewritten", "-g");
+	target = start_program("rewritten");
+	assert_int_equal(add_process(sym, SAMPLE_KEY, target.tgid), 0);
+	stop_program(&target);
+	fd = open(path_of("rewritten"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "", 1), 1);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(symbolizer_lookup(sym, SAMPLE_KEY, target.outer, frame), 1);
+	assert_string_equal(frame[0].module, path_of("rewritten"));
+	assert_string_equal(frame[0].function, "");
+	symbolizer_free(sym);
+}
+
 static void test_position_independent(void **state)
 {
 	struct symbolizer *sym;
@@ -716,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_live_then_killed_and_deleted),
 		cmocka_unit_test(test_first_lookup_after_the_end),
 		cmocka_unit_test(test_deleted_before_it_was_added),
+		cmocka_unit_test(test_rewritten_before_it_was_read),
 		cmocka_unit_test(test_position_independent),
 		cmocka_unit_test(test_other_forms_of_dwarf),
 		cmocka_unit_test(test_symbols_only),
