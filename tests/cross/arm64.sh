@@ -98,7 +98,8 @@ for source in "$TOP"/tests/unit/test_*.c; do
 	name=${name%.c}
 	case $name in
 	# What /proc says of a process there is about the emulator, and some system calls are not passed on.
-	test_proc | test_symbolize | test_symbolize_debug | test_unwinder | test_perfmap | test_rootdir) continue ;;
+	test_proc | test_symbolize | test_symbolize_debug | test_unwinder | test_unwinder_origins | test_coverage | \
+		test_perfmap | test_rootdir) continue ;;
 	test_json) continue ;; # takes minutes: thousands of allocations fail in turn. The golden files have JSON, too
 	esac
 	run_tests "unit/$name" "$emulator" -L "$sysroot" "$arm64/tests/unit/$name"
