@@ -307,7 +307,7 @@ expect_near() {
 }
 
 # expect_status NAME STATUS PATTERN: of the last run, and that its last line on stderr matches the extended regular
-# expression.
+# expression; what it says about names aside.
 expect_status() {
 	local said
 	said=$(grep -vE "have no names|the same holds" "$WORK/seep.err" | tail -n 1)
