@@ -19,7 +19,7 @@ import os
 
 import gdb
 
-MAX_FRAMES = 200
+MAX_FRAMES = 300
 
 
 def setting(name):
