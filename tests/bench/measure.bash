@@ -170,6 +170,7 @@ start_bpftrace() {
 		uprobe:$2:free { delete(@block[arg0]); }
 		interval:ms:100 { printf("ready\n"); }
 	END
+	: >"$WORK/bpftrace.out" # the last one's would do for this one's
 	BPFTRACE_MAP_KEYS_MAX=1000000 bpftrace -B line -p "$1" "$WORK/pairs.bt" >"$WORK/bpftrace.out" 2>&1 &
 	bpftrace_pid=$!
 	children+=("$bpftrace_pid")
