@@ -58,17 +58,15 @@ struct walk {
 
 	__u64 hash;
 	__u64 start_pc, start_sp, start_fp, start_link;
-	__u64 stack_top;   /* struct thread */
-	__u64 highest;	   /* behind the highest word read */
-	__u64 gap;	   /* where the first large frame begins; 0: none yet */
-	__u32 next_bytes;  /* to be read when the window moves */
-	__u32 first_bytes; /* to be read first */
-	__u32 memo;	   /* where this walk is being recorded; MEMO_NONE */
-	__u32 nr_words;	   /* recorded */
+	__u64 stack_top;  /* struct thread */
+	__u64 highest;	  /* behind the highest word read */
+	__u64 gap;	  /* where the first large frame begins; 0: none yet */
+	__u32 next_bytes; /* to be read when the window moves */
+	__u32 memo;	  /* where this walk is being recorded; MEMO_NONE */
+	__u32 nr_words;	  /* recorded */
 	__u32 turn;
 	__u32 compared; /* words of a memo's entry, so far; and where the next one is */
 	__u64 wanted;
-	__u64 mapping_start; /* of the mapping that was found last */
 	__u64 window_base;
 	__u64 window_bytes;
 	struct stack_value stack;

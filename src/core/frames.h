@@ -2,9 +2,9 @@
 /*
  * From a stack as it was walked to the frames that are believed and shown.
  *
- * A walk by frame pointers through code that has none ends in words that are no return addresses:
- * the first frame outside every executable mapping cuts the stack. A guessed caller of a leaf
- * function (STACK_LEAF_GUESS) is left out when it is no code. What lies beyond the entry of the
+ * Where a walk has to follow frame pointers through code that keeps none, it ends in words that are
+ * no return addresses: the first frame outside every executable mapping cuts the stack. A guessed
+ * caller of a leaf function (STACK_LEAF_GUESS) is left out when it is no code. What lies beyond the entry of the
  * process or of a thread is left out as well.
  */
 #ifndef SEEP_CORE_FRAMES_H
