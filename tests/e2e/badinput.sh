@@ -56,14 +56,21 @@ a_zombie() {
 	target_stop
 }
 
-# Killed when the first of its probes is in place.
+# Killed when seep says where its first probe will be; it cannot go on, for nobody reads what it says.
 exits_during_attach() {
+	local full
 	target_start "$BUILD/tests/e2e/cases"
+	open_pipe seep.full
+	full=$FD
+	dd if=/dev/zero of="$WORK/seep.full" bs=4096 oflag=nonblock conv=notrunc 2>/dev/null
 	open_pipe seep.status
 	SEEP_TOLD=$FD
-	spawn "$SEEP_TOLD" run_seep leaks -v -p "$TARGET_PID"
-	wait_until grep -q "probe .*+" "$WORK/seep.err"
+	spawn "$SEEP_TOLD" run_seep_into "$WORK/seep.full" leaks -v -p "$TARGET_PID"
+	wait_until grep -q '^[0-9]* 0x2 ' "/proc/$PID/syscall"
 	target_stop
+	exec {FD}<"$WORK/seep.full" {full}>&-
+	timeout -k 5 "$DEADLINE" tr -d '\0' <&"$FD" >"$WORK/seep.err"
+	exec {FD}<&-
 	seep_wait
 	if grep -q "exited while probes were being attached" "$WORK/seep.err" && grep -q "seep leaks: pid" "$WORK/seep.out"; then
 		expect_status "a process that exits during the attach" 3 "incomplete"

@@ -175,9 +175,13 @@ seep_start() {
 
 # --ready-fd goes before the "--" of a command.
 run_seep() {
-	local command=$1
-	shift
-	exec "$SEEP" "$command" --ready-fd "$SEEP_TOLD" "$@" >"$WORK/seep.out" 2>"$WORK/seep.err" </dev/null
+	run_seep_into "$WORK/seep.err" "$@"
+}
+
+run_seep_into() { # FILE: for its stderr
+	local said=$1 command=$2
+	shift 2
+	exec "$SEEP" "$command" --ready-fd "$SEEP_TOLD" "$@" >"$WORK/seep.out" 2>"$said" </dev/null
 }
 
 # seep_hear WORD SECONDS: a line on its descriptor, empty when it is ready; false when it ends or is silent. STATUS is
