@@ -29,7 +29,7 @@ typedef uint32_t __u32;
 #endif
 #endif
 
-#define SEEP_MAX_FRAMES 255  /* frames of one stack: compilers recurse deeper than 127 */
+#define SEEP_MAX_FRAMES 247  /* frames of one stack: compilers recurse deeper than 127 */
 #define SEEP_MAX_RINGS 64    /* ring buffers: one for each group of CPUs */
 #define SEEP_COMM_LEN 16     /* TASK_COMM_LEN */
 #define SEEP_STACK_UNKNOWN 0 /* no stack could be kept: the bytes are counted all the same */
@@ -264,9 +264,21 @@ enum stack_flags {
 #define SEEP_FRAME_OF(address, origin) (((address)&SEEP_FRAME_ADDRESS) | (__u64)(origin) << 48)
 
 /*
- * The stack table. Its key is the stack's id: the hash of the stack, or a following number when
- * that is taken by another stack, told apart by comparing every frame.
+ * The stack tables, each with room for stacks of so many frames: a stack lies in the first that it fits in, with what
+ * the kernel adds (56 bytes, and the key) in 256, 512, 1024 or 2048 bytes. The key is the stack's id: the table's
+ * number, and below it the hash of the stack, or a following number when that is taken by another stack, told apart by
+ * comparing every frame.
  */
+#define SEEP_STACK_TABLES 4
+#define SEEP_STACK_FRAMES_0 23
+#define SEEP_STACK_FRAMES_1 55
+#define SEEP_STACK_FRAMES_2 119
+#define SEEP_STACK_FRAMES_3 SEEP_MAX_FRAMES
+#define SEEP_STACK_NUMBER 0x3fffffff /* of a stack in its table; never 0 */
+#define SEEP_STACK_ID(table, number) ((__u32)(table) << 30 | ((number)&SEEP_STACK_NUMBER))
+#define SEEP_STACK_TABLE(id) ((id) >> 30)
+
+/* As it is in the last table; the others' values end sooner. */
 struct stack_value {
 	__u32 proc;
 	__u16 nr;

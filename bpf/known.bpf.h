@@ -14,6 +14,21 @@ static __always_inline bool memo_is_of(const struct memo *m, const struct walk *
 	       (!m->needs_fp || m->fp == w->start_fp);
 }
 
+/* The window begins where the stack does, and has all words. */
+static __always_inline bool memo_is_in_window(const struct memo *m, const struct walk *w)
+{
+	__u32 nr = m->nr_words;
+
+	for (__u32 i = 0; i < MEMO_WORDS; i++) {
+		barrier_var(i);
+		if (i >= MEMO_WORDS || i >= nr)
+			return true;
+		if (w->window[m->place[i] & (WINDOW_WORDS - 1)] != m->word[i])
+			return false;
+	}
+	return true;
+}
+
 enum memo_compared {
 	MEMO_DIFFERS = 0,
 	MEMO_SAME = 1,
@@ -85,8 +100,8 @@ __weak __noinline __u32 memo_match(__u32 at, __u32 entry)
 	return memo_seq(m) == seq ? stack : SEEP_STACK_UNKNOWN;
 }
 
-/* The window holds the first words of the stack. */
-static __always_inline __u32 memo_find(__u32 at, __u64 tag)
+/* Among the entries of a set with this tag, wherever their words are. */
+__weak __noinline __u32 memo_find_far(__u32 at, __u64 tag)
 {
 	__u32 nr = memo_set_of(tag), stack;
 	struct memo_set *set = bpf_map_lookup_elem(&memo_sets, &nr);
@@ -101,6 +116,41 @@ static __always_inline __u32 memo_find(__u32 at, __u64 tag)
 			return stack;
 	}
 	return SEEP_STACK_UNKNOWN;
+}
+
+/*
+ * The stack's id, or SEEP_STACK_UNKNOWN. The window holds the first words of the stack, which nearly always are all
+ * that there is to compare: without a call then, which costs as much as ten words do.
+ */
+static __always_inline __u32 memo_find(struct walk *w, __u32 at, __u64 tag)
+{
+	__u32 nr = memo_set_of(tag), entry, seq, stack;
+	struct memo_set *set = bpf_map_lookup_elem(&memo_sets, &nr);
+	bool is_far = false;
+	struct memo *m;
+
+	if (!set)
+		return SEEP_STACK_UNKNOWN;
+	for (__u32 way = 0; way < MEMO_WAYS; way++) {
+		entry = nr * MEMO_WAYS + way;
+		if (set->tag[way] != tag)
+			continue;
+		m = bpf_map_lookup_elem(&memos, &entry);
+		if (!m)
+			continue;
+		seq = memo_seq(m);
+		if (m->span > w->window_bytes) {
+			is_far = true;
+			continue;
+		}
+		if (seq & 1 || !memo_is_of(m, w) || !memo_is_in_window(m, w))
+			continue;
+		stack = m->stack;
+		w->by_pointer = m->by_pointer;
+		if (memo_seq(m) == seq)
+			return stack;
+	}
+	return is_far ? memo_find_far(at, tag) : SEEP_STACK_UNKNOWN;
 }
 
 #endif

@@ -126,13 +126,19 @@ struct {
 	__type(value, struct block_set);
 } block_sets SEC(".maps") __weak;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, __u32);
-	__type(value, struct stack_value);
-} stacks SEC(".maps") __weak;
+#define STACK_TABLE(name, frames)                                                                  \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                   \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
+		__uint(max_entries, 65536);                                                        \
+		__type(key, __u32);                                                                \
+		__type(value, __u64[1 + (frames)]);                                                \
+	} name SEC(".maps") __weak
+
+STACK_TABLE(stacks_0, SEEP_STACK_FRAMES_0);
+STACK_TABLE(stacks_1, SEEP_STACK_FRAMES_1);
+STACK_TABLE(stacks_2, SEEP_STACK_FRAMES_2);
+STACK_TABLE(stacks_3, SEEP_STACK_FRAMES_3);
 
 /* tgid to slot, and slot to process. */
 struct {

@@ -31,6 +31,7 @@ struct memo {
 	__u32 generation;
 	__u64 pc, sp, fp, link;
 	__u32 nr_words;
+	__u32 span; /* bytes from sp to behind the highest word */
 	__u8 needs_fp;
 	__u8 by_pointer;
 	__u64 word[MEMO_WORDS];
@@ -158,6 +159,7 @@ static __always_inline void memo_end(struct walk *w, __u32 stack)
 		m->needs_fp = w->used_fp;
 		m->by_pointer = w->by_pointer;
 		m->nr_words = w->nr_words;
+		m->span = w->highest - w->start_sp;
 		m->proc = w->proc;
 	}
 	memo_unlock(m);

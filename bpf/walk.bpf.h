@@ -16,11 +16,11 @@
 
 #include "common.bpf.h"
 
-#define WINDOW_WORDS 2048 /* 16 KiB */
+#define WINDOW_WORDS 4096 /* 32 KiB */
 #define WINDOW_BYTES (WINDOW_WORDS * 8)
 #define WINDOW_FIRST 512 /* bytes to read when nothing is known of a stack */
-#define WINDOW_NEXT 1024 /* and further up; twice as many each time */
-#define GAP_BYTES 2048	 /* a frame larger than this is not read for the next one's sake */
+#define WINDOW_NEXT 4096 /* and further up; twice as many each time */
+#define GAP_BYTES 8192	 /* a frame larger than this is not read for the next one's sake */
 #define STACK_BYTES_MAX                                                                            \
 	(64 << 20) /* what lies further below a thread's stack top is on another stack */
 #define MEMO_NONE (~0U)

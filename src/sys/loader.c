@@ -130,6 +130,29 @@ static int configure_blocks(struct loader *l, const struct loader_options *optio
 			features->hash_on_demand);
 }
 
+static struct bpf_map *stack_table(const struct seep_bpf *skel, uint32_t table)
+{
+	struct bpf_map *const by_number[SEEP_STACK_TABLES] = {
+		skel->maps.stacks_0, skel->maps.stacks_1, skel->maps.stacks_2, skel->maps.stacks_3};
+
+	return by_number[table];
+}
+
+/* Deep stacks are rarer, and larger. */
+static int configure_stacks(const struct loader *l, const struct loader_options *options,
+			    const struct kernel_features *features)
+{
+	static const uint32_t part[SEEP_STACK_TABLES] = {1, 1, 2, 8};
+	uint32_t table, nr;
+	int err = 0;
+
+	for (table = 0; table < SEEP_STACK_TABLES && !err; table++) {
+		nr = options->max_stacks / part[table];
+		err = size_map(stack_table(l->skel, table), nr ? nr : 1, features->hash_on_demand);
+	}
+	return err;
+}
+
 static int configure_walks(struct loader *l)
 {
 	int err = bpf_map__set_max_entries(l->skel->maps.walks,
@@ -161,7 +184,7 @@ static int configure(struct loader *l, const struct loader_options *options,
 		err = configure_walks(l);
 	config->block_sets = l->nr_sets;
 	if (!err)
-		err = size_map(skel->maps.stacks, options->max_stacks, features->hash_on_demand);
+		err = configure_stacks(l, options, features);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.slots, options->max_targets + 1);
 	if (!err)
@@ -380,7 +403,7 @@ uint64_t loader_lost_events(const struct loader *l)
 
 int loader_stack(const struct loader *l, uint32_t stack, struct stack_value *out)
 {
-	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.stacks), &stack, out))
-		return -errno;
-	return 0;
+	const struct bpf_map *table = stack_table(l->skel, SEEP_STACK_TABLE(stack));
+
+	return bpf_map_lookup_elem(bpf_map__fd(table), &stack, out) ? -errno : 0;
 }

@@ -48,7 +48,8 @@ struct loader_options {
 	bool faults;	     /* load what follows page faults */
 	uint32_t nr_rings;   /* 0: one for each CPU, at most 8 */
 	uint64_t ring_bytes; /* of one ring */
-	uint32_t max_blocks, max_stacks, max_targets;
+	uint32_t max_blocks, max_targets;
+	uint32_t max_stacks; /* of up to 23 frames, and of up to 55; fewer that are deeper */
 	uint32_t max_frames;
 	uint32_t max_mappings; /* executable ones, of all targets */
 	bool stack_alone;      /* load PROGRAM_STACK */

@@ -121,7 +121,7 @@ static const struct stack_value *stack_at(__u32 id)
 	const struct stack_value *stack;
 
 	assert_int_not_equal(id, SEEP_STACK_UNKNOWN);
-	stack = fake_map_value(&stacks, &id, 0);
+	stack = fake_map_value(stack_table(id), &id, 0);
 	assert_non_null(stack);
 	return stack;
 }

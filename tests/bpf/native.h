@@ -78,6 +78,20 @@ static void run_as(struct machine_task *t)
 	memcpy(fake.comm, t->task.comm, sizeof(fake.comm));
 }
 
+/* Its table; none other has it. */
+static void *stack_table(__u32 id)
+{
+	void *table[SEEP_STACK_TABLES] = {&stacks_0, &stacks_1, &stacks_2, &stacks_3};
+
+	return table[SEEP_STACK_TABLE(id)];
+}
+
+static size_t nr_stacks(void)
+{
+	return fake_map_nr(&stacks_0) + fake_map_nr(&stacks_1) + fake_map_nr(&stacks_2) +
+	       fake_map_nr(&stacks_3);
+}
+
 static void target_add(uint32_t tgid, uint32_t slot)
 {
 	struct slot_value value = {.proc = SEEP_PROC(slot, 1)};
@@ -96,7 +110,10 @@ static void maps_register(void)
 	MAP_REGISTER(threads_by_tid);
 	MAP_REGISTER(thread_zero);
 	MAP_REGISTER(blocks);
-	MAP_REGISTER(stacks);
+	MAP_REGISTER(stacks_0);
+	MAP_REGISTER(stacks_1);
+	MAP_REGISTER(stacks_2);
+	MAP_REGISTER(stacks_3);
 	MAP_REGISTER(targets);
 	MAP_REGISTER(slots);
 	MAP_REGISTER(counters);

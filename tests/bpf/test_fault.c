@@ -37,7 +37,7 @@ static void test_minor_and_major(void **state)
 	(void)state;
 	(void)fault_minor(&data);
 	id = expect(TOUCHED, 0).stack;
-	stack = fake_map_value(&stacks, &id, 0);
+	stack = fake_map_value(stack_table(id), &id, 0);
 	assert_non_null(stack);
 	assert_int_equal(stack->frame[0], CODE + 0x40);
 	assert_int_equal(stack->frame[1], CALLER);
@@ -60,7 +60,7 @@ static void test_in_the_kernel(void **state)
 	machine.main.regs = (struct pt_regs){.ip = CODE + 0x99, .sp = SP, .cs = USER_CS};
 	(void)fault_minor(&data);
 	id = expect(TOUCHED, 0).stack;
-	stack = fake_map_value(&stacks, &id, 0);
+	stack = fake_map_value(stack_table(id), &id, 0);
 	assert_non_null(stack);
 	assert_int_equal(stack->frame[0], CODE + 0x99);
 	config.task_pt_regs = 0;

@@ -565,7 +565,7 @@ static void test_changed_mappings(void **state)
 static void test_no_room_for_the_stack(void **state)
 {
 	(void)state;
-	fake_map_limit(&stacks, 0);
+	fake_map_limit(&stacks_0, 0);
 	assert_int_equal(capture(0, SP, JUNK), SEEP_STACK_UNKNOWN);
 	assert_int_equal(nr_kept(), 0);
 	assert_unlocked();
@@ -681,6 +681,7 @@ static void test_memory_that_has_gone(void **state)
 	kept()->nr_words = 3;
 	kept()->word[2] = 0;
 	kept()->place[2] = 9;
+	kept()->span = 10 * 8;
 	this_thread()->stack_top = STACK_TOP + 4096;
 	plant();
 	assert_int_not_equal(capture(0, sp, JUNK), PLANTED);

@@ -43,7 +43,7 @@ static __u32 capture(__u64 pc, __u64 sp, __u64 fp)
 
 static struct stack_value *stack_at(__u32 id)
 {
-	struct stack_value *stack = fake_map_value(&stacks, &id, 0);
+	struct stack_value *stack = fake_map_value(stack_table(id), &id, 0);
 
 	assert_non_null(stack);
 	assert_int_equal(stack->proc, PROC);
@@ -250,7 +250,7 @@ static void test_same_stack_same_id(void **state)
 	(void)state;
 	assert_int_equal(capture(0, SP - 4096, build(SP - 4096, 7, 64)), id);
 	assert_int_not_equal(capture(0, SP, build(SP, 6, 48)), id);
-	assert_int_equal(fake_map_nr(&stacks), 2);
+	assert_int_equal(nr_stacks(), 2);
 	/* the same frames, but it is not known whether they are all: another stack */
 	fake_poke(SP + 16 + 6 * 48, 1);
 	assert_int_not_equal(capture(0, SP, build(SP, 7, 48) + 4), id);
@@ -287,7 +287,7 @@ static void test_collisions(void **state)
 				assert_int_not_equal(id[j], got);
 		}
 	}
-	assert_int_equal(fake_map_nr(&stacks), 8);
+	assert_int_equal(nr_stacks(), 8);
 	assert_failures(STAT_STACK_COLLISIONS, 3);
 }
 
@@ -312,7 +312,7 @@ static void test_frames_are_compared(void **state)
 		assert_int_equal(capture(0, SP, fp), id);
 	}
 	assert_stack(id, 7, 0);
-	assert_int_equal(fake_map_nr(&stacks), 8);
+	assert_int_equal(nr_stacks(), 8);
 }
 
 static void test_full_table(void **state)
@@ -320,7 +320,7 @@ static void test_full_table(void **state)
 	__u32 id;
 
 	(void)state;
-	fake_map_limit(&stacks, 1);
+	fake_map_limit(&stacks_0, 1);
 	id = capture(0, SP, build(SP, 3, 48));
 	assert_stack(id, 3, 0);
 	assert_int_equal(capture(0, SP, build(SP, 4, 48)), SEEP_STACK_UNKNOWN);
@@ -347,11 +347,11 @@ static void test_same_stack_on_two_cpus(void **state)
 
 	(void)state;
 	raced_depth = 7;
-	fake_before(&stacks, FAKE_UPDATE, race);
+	fake_before(&stacks_0, FAKE_UPDATE, race);
 	id = capture(0, SP, build(SP, 7, 48));
 	assert_int_equal(id, raced_id);
 	assert_stack(raced_id, 7, 0);
-	assert_int_equal(fake_map_nr(&stacks), 1);
+	assert_int_equal(nr_stacks(), 1);
 	assert_int_equal(nr_failures(), 0);
 }
 
@@ -362,7 +362,7 @@ static void test_two_stacks_for_one_id_on_two_cpus(void **state)
 	(void)state;
 	config.stack_hash_mask = 0;
 	raced_depth = 5;
-	fake_before(&stacks, FAKE_UPDATE, race);
+	fake_before(&stacks_0, FAKE_UPDATE, race);
 	id = capture(0, SP, build(SP, 7, 48));
 	assert_int_not_equal(id, raced_id);
 	assert_stack(id, 7, 0);

@@ -726,8 +726,8 @@ static void test_loop_of_signals(void **state)
 	(void)state;
 	words_put(SP, WORDS(restorer));
 	signal_frame_put(SP + 8, f, SP, JUNK);
-	for (config.max_frames = 63; config.max_frames <= SEEP_MAX_FRAMES;
-	     config.max_frames += 64) {
+	for (config.max_frames = 61; config.max_frames <= SEEP_MAX_FRAMES;
+	     config.max_frames += 62) {
 		stack = stack_at(capture(0, SP, JUNK));
 		assert_int_equal(stack->nr, config.max_frames);
 		assert_int_equal(stack->flags, STACK_TRUNCATED);

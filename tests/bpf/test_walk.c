@@ -325,7 +325,7 @@ static void assert_changed(__u64 nr)
 /* Whichever read it happens before, but the first: then the walk has seen nothing else. */
 static void test_changed_before_a_read(void **state)
 {
-	unsigned int nr = 0, words = 200;
+	unsigned int nr = 0, words = 500;
 	__u64 outermost;
 
 	(void)state;
@@ -401,7 +401,7 @@ static void test_changed_before_the_stack_is_kept(void **state)
 	(void)state;
 	words_put(SP, WORDS(f, outermost, outermost));
 	/* too late to be seen, and right: it was true at the end of the walk */
-	fake_before(&stacks, FAKE_UPDATE, code_changes);
+	fake_before(&stacks_0, FAKE_UPDATE, code_changes);
 	assert_frames(capture(0, SP, 0), 0, WORDS(f, outermost));
 	words_put(SP, WORDS(f, f, outermost));
 	assert_frames(capture(0, SP, 0), 0, WORDS(f, outermost));

@@ -15,7 +15,7 @@ import sys
 
 from stacks_capture import Capture
 
-MAX_FRAMES = 255  # that a capture keeps of a stack
+MAX_FRAMES = 247  # that a capture keeps of a stack
 
 
 def is_code(maps, address):
