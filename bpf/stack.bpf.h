@@ -124,12 +124,10 @@ static __always_inline void walk_start(struct context *c, struct walk *w, __u64 
 /* What the next walk of this thread may go by. */
 static __always_inline void walk_remember(struct thread *t, const struct walk *w)
 {
-	__u64 bytes = (w->gap ? w->gap : w->highest) - w->start_sp;
-
 	if (w->stack.flags & STACK_PARTIAL)
 		return;
 	t->stack_top = w->highest;
-	t->stack_bytes = bytes < WINDOW_BYTES ? bytes : WINDOW_BYTES;
+	t->window_end = w->gap ?: w->highest;
 }
 
 static __always_inline void count_walk(struct context *c, const struct walk *w)
@@ -160,7 +158,8 @@ static __always_inline __u32 stack_known_or_walked(struct context *c, struct wal
 {
 	__u32 known, stack;
 	__u64 tag;
-	bool readable = !window_read(w, w->start_sp, c->thread->stack_bytes ?: WINDOW_FIRST);
+	__u64 bytes = c->thread->window_end - w->start_sp;
+	bool readable = !window_read(w, w->start_sp, bytes <= WINDOW_BYTES ? bytes : WINDOW_FIRST);
 
 	if (!readable && !w->start_pc)
 		return stack_unknown(w, STAT_STACKS_EMPTY);

@@ -38,13 +38,17 @@ static void test_the_thread_learns(void **state)
 	bytes = frames_put(SP, 7, f, 4, outermost);
 	assert_frames_put(capture(0, SP, 0), 7, f, outermost);
 	assert_int_equal(this_thread()->stack_top, SP + bytes);
-	assert_int_equal(this_thread()->stack_bytes, bytes);
+	assert_int_equal(this_thread()->window_end, SP + bytes);
 	assert_int_equal(reads_of(0, SP, 0), 1);
-	/* deeper: the words that were not there before take one more */
-	bytes = frames_put(SP - 320, 17, f, 4, outermost);
-	assert_int_equal(reads_of(0, SP - 320, 0), 2);
+	/* deeper, to the same end */
+	assert_int_equal(frames_put(SP - 320, 17, f, 4, outermost), bytes + 320);
 	assert_int_equal(reads_of(0, SP - 320, 0), 1);
-	assert_int_equal(this_thread()->stack_bytes, bytes);
+	assert_int_equal(this_thread()->window_end, SP + bytes);
+	/* further up: the words that were not there before take more */
+	bytes = frames_put(SP, 17, f, 4, outermost);
+	assert_int_equal(reads_of(0, SP, 0), 2);
+	assert_int_equal(reads_of(0, SP, 0), 1);
+	assert_int_equal(this_thread()->window_end, SP + bytes);
 	assert_int_equal(nr_failures(), 0);
 }
 
@@ -75,7 +79,7 @@ static void test_large_frame(void **state)
 	for (int again = 0; again < 3; again++)
 		assert_frames(capture(0, SP, 0), 0, WORDS(f, large, f, outermost));
 	assert_int_equal(reads_of(0, SP, 0), 2);
-	assert_true(this_thread()->stack_bytes < 4096);
+	assert_true(this_thread()->window_end - SP < 4096);
 	assert_int_equal(nr_failures(), 0);
 }
 
@@ -171,7 +175,7 @@ static void test_another_stack_below(void **state)
 
 		(void)frames_put(sp, nr, f, 4, outermost);
 		this_thread()->stack_top = STACK_TOP;
-		this_thread()->stack_bytes = 1000;
+		this_thread()->window_end = sp + 1000;
 		assert_frames_put(capture(0, sp, 0), nr, f, outermost);
 	}
 	assert_int_equal(nr_failures(), 0);
@@ -187,7 +191,7 @@ static void test_reads_that_fail(void **state)
 	(void)frames_put(SP, 13, f, 100, outermost);
 	(void)capture(0, SP, 0);
 	for (unsigned int nth = 1; nth < 31; nth++) {
-		this_thread()->stack_bytes = 0;
+		this_thread()->window_end = 0;
 		fake_fail_read(nth);
 		assert_frames_put(capture(0, SP, 0), 13, f, outermost);
 	}
