@@ -10,7 +10,7 @@
 #include "frame.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
-#define FAST_FRAMES 8
+#define FAST_FRAMES 32
 
 /* Numbers are kept from becoming pointers that are moved along, which the verifier refuses. */
 static __always_inline void fast_record(struct walk *w, struct memo *m, __u64 addr, __u64 word)
