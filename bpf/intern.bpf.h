@@ -5,7 +5,7 @@
 
 #include "walk.bpf.h"
 
-#define STACK_PROBES 8 /* neighbours tried when another stack has the same hash */
+#define STACK_PROBES 4 /* neighbours tried when another stack has the same hash */
 
 static __always_inline bool stack_same(const struct stack_value *a, const struct stack_value *b,
 				       __u32 room)

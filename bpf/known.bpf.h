@@ -120,16 +120,17 @@ __weak __noinline __u32 memo_find_far(__u32 at, __u64 tag)
 
 /*
  * The stack's id, or SEEP_STACK_UNKNOWN. The window holds the first words of the stack, which nearly always are all
- * that there is to compare: without a call then, which costs as much as ten words do.
+ * that there is to compare: without a further call then, which would cost as much as ten words do.
  */
-static __always_inline __u32 memo_find(struct walk *w, __u32 at, __u64 tag)
+__weak __noinline __u32 memo_find(__u32 at, __u64 tag)
 {
 	__u32 nr = memo_set_of(tag), entry, seq, stack;
 	struct memo_set *set = bpf_map_lookup_elem(&memo_sets, &nr);
+	struct walk *w = walk_at(at);
 	bool is_far = false;
 	struct memo *m;
 
-	if (!set)
+	if (!set || !w)
 		return SEEP_STACK_UNKNOWN;
 	for (__u32 way = 0; way < MEMO_WAYS; way++) {
 		entry = nr * MEMO_WAYS + way;

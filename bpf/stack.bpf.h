@@ -166,7 +166,7 @@ static __always_inline __u32 stack_known_or_walked(struct context *c, struct wal
 	if (!readable || !memo_is_wanted(c->thread))
 		return stack_walk(c, w, at);
 	tag = memo_tag(w);
-	known = memo_find(w, at, tag);
+	known = memo_find(at, tag);
 	if (known != SEEP_STACK_UNKNOWN) {
 		c->thread->memo_known++;
 		if (!config.check_stacks)

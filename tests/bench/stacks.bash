@@ -11,7 +11,7 @@ STACK_PROGRAMS="python3 perl sqlite3 clang"
 STACK_CALLS=200003 # of malloc, in a run of the path program
 PATH_ROUNDS=5
 PROGRAM_ROUNDS=3
-CHECK_SIZE=4
+CHECK_SIZE=7 # more than a million hits of each
 PYTHON=/usr/bin/python3 # the first in PATH may be a script that looks for the real one
 
 # --- measuring -------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ stack_costs() {
 }
 
 sum_up_stacks() {
-	local what name hits=0 wrong=0
+	local what name wrong=0
 	for what in $STACK_PATHS; do
 		stack_costs "$what" "${STACK_PATHS%% *}" | put_spread "stack_ns.${what/:/.}"
 	done
@@ -112,10 +112,9 @@ sum_up_stacks() {
 		done
 		put "stack_hits.$what" "$(stack_values "$what" check hits)"
 		put "stack_wrong.$what" "$(stack_values "$what" check wrong)"
-		hits=$((hits + ${fact[stack_hits.$what]}))
 		wrong=$((wrong + ${fact[stack_wrong.$what]}))
 	done
-	put stack_hits.all "$hits"
+	put stack_hits.fewest "$(for what in $STACK_PROGRAMS; do echo "${fact[stack_hits.$what]}"; done | sort -g | head -n 1)"
 	put stack_wrong.all "$wrong"
 	for what in python3 perl sqlite3; do
 		echo "${fact[stack_ns.$what.median]}"
@@ -133,7 +132,8 @@ judge_stacks() {
 	goal stack_programs "${fact[stack_ns.mean.median]:-}" "<= 500" \
 		"a stack in python3, perl and sqlite3: %.0f ns in the mean, at most 500"
 	goal stack_clang "${fact[stack_ns.clang.median]:-}" "<= 1800" "a stack in clang: %.0f ns, at most 1800"
-	goal stack_hits "${fact[stack_hits.all]:-}" ">= 1e6" "%d hits of the memo checked, at least 1000000"
+	goal stack_hits "${fact[stack_hits.fewest]:-}" ">= 1e6" \
+		"hits of the memo checked in each program: %d at the least, at least 1000000"
 	goal stack_wrong "${fact[stack_wrong.all]:-}" "== 0" "%d of them wrong"
 }
 

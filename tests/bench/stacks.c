@@ -198,24 +198,37 @@ static int open_map(int program_fd, const char *name)
 	return -ENOENT;
 }
 
-static void print_stacks(const struct bench *b)
+static void count_stacks(const struct bench *b, int table_fd, uint64_t *nr, uint64_t *frames)
 {
-	int fd = open_map(loader_program_fd(b->loader, PROGRAM_STACK), "stacks");
-	uint64_t nr = 0, frames = 0;
 	struct stack_value stack;
 	uint32_t id, *last = NULL;
 
-	while (fd >= 0 && !bpf_map_get_next_key(fd, last, &id)) {
+	while (!bpf_map_get_next_key(table_fd, last, &id)) {
 		last = &id;
 		if (loader_stack(b->loader, id, &stack) || stack.flags & STACK_PARTIAL)
 			continue;
-		nr++;
-		frames += stack.nr;
+		*nr += 1;
+		*frames += stack.nr;
 	}
-	if (fd >= 0)
+}
+
+static int print_stacks(const struct bench *b)
+{
+	static const char *const name[SEEP_STACK_TABLES] = {"stacks_0", "stacks_1", "stacks_2",
+							    "stacks_3"};
+	uint64_t nr = 0, frames = 0;
+	int i, fd;
+
+	for (i = 0; i < SEEP_STACK_TABLES; i++) {
+		fd = open_map(loader_program_fd(b->loader, PROGRAM_STACK), name[i]);
+		if (fd < 0)
+			return fd;
+		count_stacks(b, fd, &nr, &frames);
 		close(fd);
+	}
 	printf(" distinct %llu frames %.1f", (unsigned long long)nr,
 	       nr ? (double)frames / (double)nr : 0.0);
+	return 0;
 }
 
 static int print_cost(const struct bench *b)
@@ -237,13 +250,13 @@ static int print_cost(const struct bench *b)
 	       (unsigned long long)count[STAT_MEMO_HITS],
 	       (unsigned long long)count[STAT_MEMO_WRONG]);
 	if (!b->empty)
-		print_stacks(b);
+		err = print_stacks(b);
 	for (i = STAT_STACKS_FULL; i < STAT_STACKS_BY_POINTER; i++) {
 		if (count[i])
 			printf(" stat%d %llu", i, (unsigned long long)count[i]);
 	}
 	putchar('\n');
-	return 0;
+	return err;
 }
 
 int main(int argc, char **argv)

@@ -268,15 +268,15 @@ static void test_another_process_another_stack(void **state)
 /* All stacks have one hash: they are told apart by their frames, as far as neighbours go. */
 static void test_collisions(void **state)
 {
-	__u32 id[9];
+	__u32 id[STACK_PROBES + 1];
 
 	(void)state;
 	config.stack_hash_mask = 0;
 	for (unsigned int round = 0; round < 3; round++) {
-		for (unsigned int i = 0; i < 9; i++) {
+		for (unsigned int i = 0; i <= STACK_PROBES; i++) {
 			__u32 got = capture(0, SP, build(SP, i, 48));
 
-			if (i == 8)
+			if (i == STACK_PROBES)
 				assert_int_equal(got, SEEP_STACK_UNKNOWN);
 			else
 				assert_stack(got, i, 0);
@@ -287,7 +287,7 @@ static void test_collisions(void **state)
 				assert_int_not_equal(id[j], got);
 		}
 	}
-	assert_int_equal(nr_stacks(), 8);
+	assert_int_equal(nr_stacks(), STACK_PROBES);
 	assert_failures(STAT_STACK_COLLISIONS, 3);
 }
 
@@ -300,7 +300,8 @@ static void test_frames_are_compared(void **state)
 	(void)state;
 	config.stack_hash_mask = 0;
 	id = capture(0, SP, fp);
-	for (unsigned int i = 0; i < 7; i++) {
+	/* the first of them, the last, and one between */
+	for (unsigned int i = 0; i < 7; i += 3) {
 		__u64 place = fp + i * 48 + 8;
 		__u32 other;
 
@@ -312,7 +313,7 @@ static void test_frames_are_compared(void **state)
 		assert_int_equal(capture(0, SP, fp), id);
 	}
 	assert_stack(id, 7, 0);
-	assert_int_equal(nr_stacks(), 8);
+	assert_int_equal(nr_stacks(), 4);
 }
 
 static void test_full_table(void **state)
