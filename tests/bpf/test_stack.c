@@ -256,6 +256,30 @@ static void test_same_stack_same_id(void **state)
 	assert_int_not_equal(capture(0, SP, build(SP, 7, 48) + 4), id);
 }
 
+/* One that just fits in each table, and one frame more. */
+static void test_tables_by_depth(void **state)
+{
+	static const unsigned int room[] = {SEEP_STACK_FRAMES_0, SEEP_STACK_FRAMES_1,
+					    SEEP_STACK_FRAMES_2, SEEP_STACK_FRAMES_3};
+	__u32 id;
+
+	(void)state;
+	config.max_frames = SEEP_MAX_FRAMES;
+	for (unsigned int i = 0; i < SEEP_STACK_TABLES; i++) {
+		id = capture(0, SP, build(SP, room[i] - 1, 48));
+		assert_int_equal(SEEP_STACK_TABLE(id), i);
+		assert_stack(id, room[i] - 1, 0);
+		assert_int_equal(capture(0, SP, build(SP, room[i] - 1, 48)), id);
+		if (i + 1 == SEEP_STACK_TABLES)
+			break;
+		id = capture(0, SP, build(SP, room[i], 48));
+		assert_int_equal(SEEP_STACK_TABLE(id), i + 1);
+		assert_stack(id, room[i], 0);
+	}
+	assert_int_equal(nr_stacks(), 7);
+	assert_int_equal(nr_failures(), 0);
+}
+
 static void test_another_process_another_stack(void **state)
 {
 	__u32 id = capture(0, SP, build(SP, 7, 48));
@@ -407,6 +431,7 @@ int main(void)
 		machine_test(test_from_an_instruction),
 		machine_test(test_same_stack_same_id),
 		machine_test(test_another_process_another_stack),
+		machine_test(test_tables_by_depth),
 		machine_test(test_collisions),
 		machine_test(test_frames_are_compared),
 		machine_test(test_full_table),
