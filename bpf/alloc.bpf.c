@@ -20,6 +20,8 @@
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
+#define OLD_FREED 2 /* has_old: and it was freed meanwhile */
+
 static __always_inline void send_alloc(struct context *c, const struct block_key *key,
 				       const struct block_value *block, __u16 flags)
 {
@@ -168,6 +170,25 @@ static __always_inline bool on_same_stack(const struct call *call, __u64 sp)
 	return call_encloses(call, sp) || sp - call->sp < NEST_BYTES;
 }
 
+/* The call of this number and those begun after it were left without returning. */
+static __noinline int calls_leave(struct context *c, __u32 first)
+{
+	struct thread *t = c->thread;
+
+	for (__u32 i = 0; i < MAX_CALLS; i++) {
+		struct call *call = &t->call[i];
+
+		if (i < first || i >= t->nr_calls)
+			continue;
+		if (call->has_old == OLD_FREED)
+			old_block_end(c, call, bpf_ktime_get_ns());
+		else
+			old_block_restore(c, call);
+		count_in(c->counters, STAT_STALE_CALLS, 1);
+	}
+	return 0;
+}
+
 /*
  * Makes room for a call at sp: forgets calls that were left without returning. NULL: there is no
  * room, or this call is part of one under way.
@@ -193,11 +214,9 @@ static __always_inline struct call *call_begin(struct context *c, const struct p
 		if (is_continued(ctx, call, sp))
 			return NULL;
 		if (on_same_stack(call, sp)) {
-			old_block_restore(c, call);
-			count_in(c->counters, STAT_STALE_CALLS, 1);
+			calls_leave(c, i);
 			call->sp = 0;
 			call->role = ROLE_INVALID;
-			call->has_old = 0;
 			nr = i;
 			t->nr_calls = nr + 1;
 			return call;
@@ -272,7 +291,8 @@ static __always_inline void call_commit(struct context *c, struct call *call, __
 
 	if (!block) {
 		/* realloc(p, 0) frees p and returns NULL: that is no failure. */
-		if (call->role == ROLE_REALLOC && call->ptr && !call->size) {
+		if (call->role == ROLE_REALLOC && call->ptr &&
+		    (!call->size || call->has_old == OLD_FREED)) {
 			old_block_end(c, call, now);
 			return;
 		}
@@ -303,6 +323,8 @@ int alloc_return(struct pt_regs *ctx)
 		if (t->call[i].sp != sp)
 			continue;
 		t->call[i].sp = 0;
+		if (t->nr_calls > i + 1)
+			calls_leave(&c, i + 1);
 		t->nr_calls = i;
 		call_commit(&c, &t->call[i], PT_REGS_RC(ctx));
 		break;
@@ -322,6 +344,21 @@ static __always_inline bool free_is_nested(const struct thread *t, __u64 sp, __u
 	return t->call[0].sp == sp && t->call[0].role == ROLE_REALLOC && t->call[0].ptr == ptr;
 }
 
+/* The old block of a realloc under way, which may still fail (reallocf), or was left. */
+static __always_inline bool old_block_is_freed(struct thread *t, __u64 ptr)
+{
+	bool found = false;
+
+#pragma unroll
+	for (__u32 i = 0; i < MAX_CALLS; i++) {
+		if (i >= t->nr_calls || !t->call[i].has_old || t->call[i].ptr != ptr)
+			continue;
+		t->call[i].has_old = OLD_FREED;
+		found = true;
+	}
+	return found;
+}
+
 SEC("uprobe")
 int free_enter(struct pt_regs *ctx)
 {
@@ -329,15 +366,17 @@ int free_enter(struct pt_regs *ctx)
 	struct block_value block = {};
 	struct block_key key = {};
 	struct context c;
+	bool is_nested;
 
 	if (!ptr || !context_enter(&c))
 		return 0;
 	count_in(c.counters, STAT_FREE_HITS, 1);
-	if (free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr))
-		return 0;
+	is_nested = free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr);
 	key.addr = ptr;
 	key.proc = c.proc;
 	if (!block_take(&key, &block)) {
+		if (old_block_is_freed(c.thread, ptr) || is_nested)
+			return 0;
 		if (c.thread->last_freed != ptr)
 			count_in(c.counters, STAT_FREES_UNKNOWN, 1);
 		c.thread->last_freed = ptr;

@@ -123,7 +123,7 @@ struct event_fault {
 struct event_proc {
 	struct event_head head;
 	__u32 tgid;
-	__u32 parent_tgid; /* fork only */
+	__u32 parent_tgid; /* fork; exec: the id of the thread that called it */
 	char comm[SEEP_COMM_LEN];
 };
 

@@ -51,6 +51,9 @@ volatile __u64 blocks_in_hash __weak = 0;
 /* Read by userspace: events lost since the start, so that a resync need not wait for counters. */
 volatile __u64 lost_events __weak = 0;
 
+/* Read by userspace: thread group leaders of targets that ended before their other threads, maybe as all do. */
+volatile __u32 leaders_gone __weak = 0;
+
 /* An outermost allocator call under way: what its return needs to know. */
 struct call {
 	__u64 sp; /* where the return address is; 0: unused */

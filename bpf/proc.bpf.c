@@ -67,16 +67,19 @@ static __always_inline void forget_code(__u32 slot)
 }
 
 /*
- * sched_process_exec: the address space is new. A target gets its next incarnation here, before its
+ * sched_process_exec(task, old id, binary): the address space is new. A target gets its next incarnation here, before its
  * new image runs; a child of vfork() stops being its parent.
  */
 SEC("raw_tp/sched_process_exec")
 int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32, nr;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, was_tid = ctx->args[1], nr;
 	struct slot_value *slot;
 	struct thread *t = thread_find();
 
+	/* Another thread than the leader has taken the leader's id. */
+	if (!config.task_storage && was_tid != tgid)
+		bpf_map_delete_elem(&threads_by_tid, &was_tid);
 	if (t) {
 		t->generation = targets_generation - 1; /* looked up again at the next use */
 		t->nr_calls = 0;
@@ -87,7 +90,7 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 	slot->proc = SEEP_PROC(nr, SEEP_PROC_INCARNATION(slot->proc) + 1);
 	forget_code(nr);
 	if (armed)
-		proc_send(EVENT_EXEC, slot->proc, tgid, 0);
+		proc_send(EVENT_EXEC, slot->proc, tgid, was_tid);
 	return 0;
 }
 
@@ -102,11 +105,14 @@ int proc_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!config.task_storage)
 		bpf_map_delete_elem(&threads_by_tid, &tid);
-	if (BPF_CORE_READ(task, signal, live.counter) != 0)
-		return 0;
 	slot = target_slot(tgid, &nr);
 	if (!slot)
 		return 0;
+	if (BPF_CORE_READ(task, signal, live.counter) != 0) {
+		if (tid == tgid)
+			__sync_fetch_and_add(&leaders_gone, 1);
+		return 0;
+	}
 	/* The kernel may give the number to somebody else before userspace looks. */
 	bpf_map_delete_elem(&targets, &tgid);
 	if (armed)

@@ -189,10 +189,10 @@ __weak __noinline __u32 row_find(__u32 at)
 		return row_outside(w, w->slot);
 	if (!w->is_exact && m->kind != MAPPING_CODE && returns_from_signal(w->pc))
 		row = ROW_MADE(ROW_SIGNAL);
+	else if (m->kind == MAPPING_PENDING)
+		return ROW_MADE(ROW_PENDING);
 	else if (m->kind == MAPPING_TABLE && !row_search(m, pc, &row))
 		row = ROW_MADE(ROW_NONE);
-	if (m->kind == MAPPING_PENDING)
-		return ROW_MADE(ROW_PENDING);
 	row_to_cache(w, pc, row);
 	return row;
 }

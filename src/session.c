@@ -256,6 +256,7 @@ static int tick(struct session *s)
 	if (s->watch)
 		session_take_mappings(s);
 	session_check_unknown_code(s);
+	session_check_leaders(s, false);
 	err = session_refresh_stale(s);
 	if (!err) {
 		nr = ring_set_drain(s->rings);

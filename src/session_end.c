@@ -157,6 +157,7 @@ int session_finish(struct session *s)
 	int err;
 
 	err = look_again(s);
+	session_check_leaders(s, true);
 	loader_arm(s->loader, false);
 	s->armed = false;
 	if (!err)
@@ -170,6 +171,7 @@ int session_finish(struct session *s)
 	if (!err)
 		err = name_all(s);
 	flags = (uint16_t)((s->target_lost ? END_TARGET_LOST : 0) |
+			   (s->leader_gone ? END_LEADER_GONE : 0) |
 			   (s->interrupted ? END_INTERRUPTED : 0) |
 			   (s->resync_failed ? END_NO_RESYNC : 0));
 	if (!err)

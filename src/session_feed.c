@@ -339,6 +339,8 @@ static void on_exec(struct session *s, const struct event_proc *e)
 	if (!t)
 		return;
 	forget_blocks(s, t->proc);
+	if (e->parent_tgid != e->tgid)
+		session_leader_replaced(s, t);
 	t->proc = e->head.proc;
 	t->stale = true;
 	t->refreshed_ns = 0;

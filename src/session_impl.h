@@ -76,7 +76,9 @@ struct session {
 	struct session_attached *attached;
 	size_t nr_attached, cap_attached;
 	int epoll, timer, signals;
-	bool armed, stopping, interrupted, target_lost, resync_failed;
+	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
+	uint32_t leaders_gone; /* loader_leaders_gone(), and since when it is that */
+	uint64_t leaders_gone_ns; /* 0: it has been seen to */
 	uint64_t start_ns, next_report_ns;
 	bool report_due;
 	uint64_t lost_seen; /* loader_lost_events() at the last resync */
@@ -134,6 +136,13 @@ void session_look_at_code(struct session *s, const struct session_target *t);
 void session_take_mappings(struct session *s);
 /* Targets whose stacks have led to places we know nothing of are looked at again. */
 void session_check_unknown_code(struct session *s);
+
+/* session_leader.c: what the kernel ties to a process by its thread group leader */
+
+/* After an exec by another thread, which took the leader's place: probes are to be set anew. */
+void session_leader_replaced(struct session *s, const struct session_target *t);
+/* Looks for leaders that have ended while their process goes on; at_end: without waiting for it to follow. */
+void session_check_leaders(struct session *s, bool at_end);
 void session_say_tables(struct session *s);
 
 /* session_names.c: where names come from */

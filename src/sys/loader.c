@@ -396,6 +396,11 @@ int loader_counters(const struct loader *l, uint32_t slot, uint64_t value[STAT_N
 	return 0;
 }
 
+uint32_t loader_leaders_gone(const struct loader *l)
+{
+	return __atomic_load_n(&l->skel->bss->leaders_gone, __ATOMIC_SEQ_CST);
+}
+
 uint64_t loader_lost_events(const struct loader *l)
 {
 	return __atomic_load_n(&l->skel->bss->lost_events, __ATOMIC_SEQ_CST);

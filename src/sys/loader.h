@@ -76,6 +76,9 @@ void loader_unwinder_maps(struct loader *loader, struct unwinder_maps *out);
 /* Grows when a stack of the slot's process leads to where no code is known to be. */
 uint32_t loader_unknown_code(const struct loader *loader, uint32_t slot);
 
+/* Grows when a target's thread group leader ends while other threads of it have not, yet. */
+uint32_t loader_leaders_gone(const struct loader *loader);
+
 /* Sums over the CPUs. */
 int loader_counters(const struct loader *loader, uint32_t slot, uint64_t value[STAT_NR]);
 /* Events that found a ring full, since the start: one read of memory. */

@@ -593,9 +593,62 @@ static void test_threads_do_not_mix(void **state)
 	assert_int_equal(nr_failures(), 0);
 }
 
+/* operator new calls a new_handler, which gives back what a cache has. */
+static void test_free_of_a_block_in_another_call(void **state)
+{
+	(void)state;
+	do_malloc(101, BLOCK);
+	(void)expect_alloc(BLOCK, 101, 0);
+	call(COOKIE_MALLOC, SP, 103, 0, 0);
+	call_free(SP - 0x200, BLOCK);
+	ret(SP, BLOCK + 0x1000);
+	(void)expect_free(BLOCK, 101, 0);
+	(void)expect_alloc(BLOCK + 0x1000, 103, 0);
+	assert_int_equal(fake_map_nr(&blocks), 1);
+	assert_int_equal(counter(STAT_FREES_UNKNOWN), 0);
+	assert_int_equal(nr_failures(), 0);
+}
+
+/* reallocf() frees what it cannot make larger. */
+static void test_realloc_that_fails_and_frees(void **state)
+{
+	(void)state;
+	do_malloc(101, BLOCK);
+	(void)expect_alloc(BLOCK, 101, 0);
+	call(COOKIE_REALLOC, SP, BLOCK, 1ull << 60, 0);
+	call_free(SP - 0x20, BLOCK);
+	ret(SP, 0);
+	(void)next_event(EVENT_FREE);
+	no_event();
+	assert_int_equal(fake_map_nr(&blocks), 0);
+	assert_int_equal(nr_failures(), 0);
+}
+
+/* A signal comes in malloc, its handler leaves a realloc, on another stack, and so both calls. */
+static void test_calls_left_together(void **state)
+{
+	const __u64 other = OTHER_STACK + STACK_BYTES - 0x1000;
+
+	(void)state;
+	do_malloc(101, BLOCK);
+	(void)expect_alloc(BLOCK, 101, 0);
+	call(COOKIE_MALLOC, SP, 103, 0, 0);
+	call(COOKIE_REALLOC, other, BLOCK, 107, 0);
+	assert_int_equal(counter(STAT_STALE_CALLS), 0);
+	call(COOKIE_MALLOC, SP, 109, 0, 0);
+	ret(SP, BLOCK + 0x1000);
+	(void)expect_alloc(BLOCK, 101, ALLOC_RESTORED);
+	(void)expect_alloc(BLOCK + 0x1000, 109, 0);
+	assert_live(BLOCK, 101);
+	assert_int_equal(counter(STAT_STALE_CALLS), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		machine_test(test_free_of_a_block_in_another_call),
+		machine_test(test_realloc_that_fails_and_frees),
+		machine_test(test_calls_left_together),
 		machine_test(test_malloc_and_free),
 		machine_test(test_words_pushed_before_the_probe),
 		machine_test(test_every_register),

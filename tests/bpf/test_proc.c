@@ -72,6 +72,24 @@ static void test_exec(void **state)
 	(void)expect(EVENT_EXEC, SEEP_PROC(SLOT, 3), TGID);
 }
 
+/* It takes the leader's id; its own state goes. */
+static void test_exec_by_another_thread(void **state)
+{
+	struct event_proc e;
+	struct context c;
+
+	(void)state;
+	config.task_storage = 0;
+	run_as(&machine.worker);
+	assert_true(context_enter(&c));
+	assert_int_equal(fake_map_nr(&threads_by_tid), 1);
+	run_as(&machine.main);
+	run(proc_exec, (__u64)machine.worker.task.pid);
+	e = expect(EVENT_EXEC, SEEP_PROC(SLOT, 2), TGID);
+	assert_int_equal(e.parent_tgid, machine.worker.task.pid);
+	assert_int_equal(fake_map_nr(&threads_by_tid), 0);
+}
+
 /* The incarnation is kept also while nothing is sent. */
 static void test_exec_while_not_armed(void **state)
 {
@@ -114,6 +132,22 @@ static void test_exit(void **state)
 	assert_false(is_target(TGID));
 	run(proc_exit, 0);
 	no_event();
+}
+
+static void test_exit_of_the_leader(void **state)
+{
+	(void)state;
+	machine.main.signal.live.counter = 1;
+	run(proc_exit, 0);
+	no_event();
+	assert_true(is_target(TGID));
+	assert_int_equal(leaders_gone, 1);
+	run_as(&machine.worker);
+	run(proc_exit, 0);
+	run_as(&machine.other);
+	machine.other.signal.live.counter = 1;
+	run(proc_exit, 0);
+	assert_int_equal(leaders_gone, 1);
 }
 
 /* The last thread need not be the one that the process is named after. */
@@ -174,7 +208,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		machine_test(test_fork),
 		machine_test(test_exec),
+		machine_test(test_exec_by_another_thread),
 		machine_test(test_exec_while_not_armed),
+		machine_test(test_exit_of_the_leader),
 		machine_test(test_exec_of_a_vfork_child),
 		machine_test(test_exit),
 		machine_test(test_exit_of_another_thread_last),

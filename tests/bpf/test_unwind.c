@@ -544,6 +544,9 @@ static void test_signal_by_its_code(void **state)
 	fake_poke(none + 8, RESTORER_CODE_END);
 	assert_signal(none, SP, SP + 0x1000);
 	assert_signal(restorer_of_bytes(code_of_kind(MAPPING_NO_TABLE)), SP, SP + 0x1000);
+	mapping_at(LIBRARY_INDEX + 1)->kind = MAPPING_PENDING;
+	process_of(SLOT)->generation += 2;
+	assert_signal(LIBRARY + LIBRARY_BYTES + 77, SP, SP + 0x1000);
 }
 
 static void test_almost_a_restorer(void **state)
