@@ -185,7 +185,7 @@ struct seep_config {
 	__u32 fault_period;    /* a fault event stands for this many faults */
 	__u32 block_sets;      /* of the block table, a power of two; 0: there is none */
 	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
-	__u32 atomics;	       /* atomic operations that return a value are there (5.12) */
+	__u32 memo;	       /* 1; tests do without, to have each stack walked */
 	__u32 check_stacks;    /* walk in full on every hit of the memo, and compare */
 };
 

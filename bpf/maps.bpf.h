@@ -37,7 +37,7 @@ SEEP_RODATA struct seep_config config __weak = {
 	.fault_period = 1,
 	.block_sets = 1,
 	.stack_hash_mask = ~0U,
-	.atomics = 1,
+	.memo = 1,
 	.check_stacks = 1,
 };
 

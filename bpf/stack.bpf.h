@@ -73,7 +73,7 @@ static __always_inline void start_at_pc(struct walk *w)
 
 static __always_inline bool memo_is_wanted(struct thread *t)
 {
-	if (!config.atomics)
+	if (!config.memo)
 		return false;
 	if (t->memo_rest) {
 		t->memo_rest--;

@@ -85,15 +85,11 @@ static __always_inline struct walk *walk_at(__u32 at)
 	return bpf_map_lookup_elem(&walks, &at);
 }
 
-/* Before 5.12 there is no preemption in programs, and no atomic exchange either. */
 static __always_inline bool walk_take(struct walk *w)
 {
 	if (*(volatile __u32 *)&w->busy)
 		return false;
-	if (config.atomics)
-		return !__sync_lock_test_and_set(&w->busy, 1);
-	w->busy = 1;
-	return true;
+	return !__sync_lock_test_and_set(&w->busy, 1);
 }
 
 static __always_inline struct walk *walk_begin(__u32 *at)

@@ -51,6 +51,11 @@ static int check_machine(struct session *s)
 			  s->features.release);
 		return -ENOTSUP;
 	}
+	if (!s->features.atomics) {
+		log_error("kernel %s has no atomic operations for BPF: 5.12 or later is needed",
+			  s->features.release);
+		return -ENOTSUP;
+	}
 	if (s->options->mode == RUN_LEAKS &&
 	    (!s->features.uprobe_pmu || !s->features.uprobe_cookie)) {
 		log_error("kernel %s has no uprobes with cookies: 5.15 or later with "

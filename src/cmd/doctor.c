@@ -42,7 +42,7 @@ static void print_features(const struct kernel_features *f)
 	line(f->task_storage, "task storage (5.11)", "thread state in a hash, slower");
 	line(f->task_pt_regs, "registers of system calls (5.15)", "no stacks of mappings");
 	line(f->hash_on_demand, "maps that grow on demand (6.1)", "all allocated at start");
-	line(f->atomics, "atomic operations (5.12)", "blocks in a hash alone, slower");
+	line(f->atomics, "atomic operations (5.12)", "needed");
 	line(f->syscall_tracepoints, "tracepoints of system calls", "no mappings");
 	line(is_told_of_code(), "records of new code (perf MMAP2)", "looked for now and then");
 	line(f->uprobe_multi, "uprobe multi links (6.6)", "not used yet");
@@ -280,7 +280,7 @@ int cmd_doctor(const struct cli_options *cli)
 
 	kernel_probe(&features);
 	print_features(&features);
-	if (!print_rights() || !features.btf || !features.ring_buffer) {
+	if (!print_rights() || !features.btf || !features.ring_buffer || !features.atomics) {
 		status = EXIT_FAILED;
 	} else {
 		print_costs(&features);

@@ -18,7 +18,7 @@ struct kernel_features {
 	bool task_pt_regs;	  /* 5.15: else no stacks of system calls */
 	bool hash_on_demand;	  /* 6.1: else maps are allocated whole at start */
 	bool syscall_tracepoints; /* else no mappings */
-	bool atomics;		  /* 5.12, compare and swap: else blocks are kept in a hash alone */
+	bool atomics;		  /* 5.12, compare and swap: needed */
 	bool uprobe_multi;	  /* 6.6: not used yet */
 	bool uprobe_session;	  /* 6.13: not used yet */
 };

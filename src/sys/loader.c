@@ -102,12 +102,11 @@ static int size_map(struct bpf_map *map, uint32_t max_entries, bool on_demand)
 }
 
 /* The largest power of two of sets that holds no more than half of the blocks. */
-static uint32_t choose_sets(const struct loader_options *options,
-			    const struct kernel_features *features)
+static uint32_t choose_sets(const struct loader_options *options)
 {
 	uint32_t sets = BLOCK_SETS_MAX;
 
-	if (!options->allocations || !features->atomics)
+	if (!options->allocations)
 		return 0;
 	while (sets >= BLOCK_SETS_MIN && sets * SEEP_BLOCK_WAYS > options->max_blocks / 2)
 		sets /= 2;
@@ -120,7 +119,7 @@ static int configure_blocks(struct loader *l, const struct loader_options *optio
 	uint32_t in_sets;
 	int err;
 
-	l->nr_sets = choose_sets(options, features);
+	l->nr_sets = choose_sets(options);
 	in_sets = l->nr_sets * SEEP_BLOCK_WAYS;
 	err = bpf_map__set_max_entries(l->skel->maps.block_sets, l->nr_sets ? l->nr_sets : 1);
 	if (err)
@@ -177,7 +176,7 @@ static int configure(struct loader *l, const struct loader_options *options,
 	config->wakeup_bytes = (uint32_t)(options->ring_bytes / 8);
 	config->task_storage = features->task_storage;
 	config->task_pt_regs = features->task_pt_regs;
-	config->atomics = features->atomics;
+	config->memo = 1;
 	config->check_stacks = options->check_stacks;
 	err = configure_blocks(l, options, features);
 	if (!err)

@@ -117,11 +117,13 @@ static int read_code(struct processes *p, const struct process *process, const s
 static int look_once(struct processes *p, struct process *process, bool is_hasty, bool is_last)
 {
 	struct code code;
+	bool is_touched;
 	int error = read_code(p, process, is_hasty ? &process->code : NULL, &code);
 
 	if (error)
 		return error;
-	if ((is_hasty || !is_last) && publisher_is_touched(&p->publisher, &process->publication)) {
+	is_touched = publisher_is_touched(&p->publisher, &process->publication);
+	if ((is_hasty || !is_last) && is_touched) {
 		code_release(&p->files, &code);
 		return -EAGAIN;
 	}

@@ -30,6 +30,25 @@ static void point_to(struct unwind_process *process, uint32_t first, uint32_t nr
 	(void)__atomic_add_fetch(&process->generation, 1, __ATOMIC_SEQ_CST);
 }
 
+/* False: the kernel has struck something out since the generation was `known`; what it struck is not in the new list. */
+static bool point_if_known(struct unwind_process *process, uint32_t known, uint32_t first,
+			   uint32_t nr)
+{
+	uint32_t even = known, odd = known + 1;
+
+	if (!__atomic_compare_exchange_n(&process->generation, &even, odd, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return false;
+	__atomic_store_n(&process->first, first, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&process->nr, nr, __ATOMIC_SEQ_CST);
+	if (__atomic_compare_exchange_n(&process->generation, &odd, known + 2, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return true;
+	__atomic_store_n(&process->nr, 0, __ATOMIC_SEQ_CST);
+	(void)__atomic_add_fetch(&process->generation, 1, __ATOMIC_SEQ_CST);
+	return false;
+}
+
 uint32_t publisher_withdraw(struct publisher *publisher, uint32_t slot)
 {
 	struct unwind_process *process = &publisher->maps->process[slot];
@@ -46,13 +65,18 @@ uint32_t publisher_withdraw(struct publisher *publisher, uint32_t slot)
 static int swap(struct publisher *publisher, struct publication *publication, uint32_t first,
 		uint32_t nr)
 {
+	struct unwind_process *process = &publisher->maps->process[publication->slot];
 	int error = -ECANCELED;
 
 	(void)pthread_mutex_lock(&publisher->lock);
 	if (publisher->epoch[publication->slot] == publication->epoch) {
-		point_to(&publisher->maps->process[publication->slot], first, nr);
-		publication->generation += 2;
-		error = 0;
+		error = -EAGAIN;
+		if (!nr)
+			point_to(process, 0, 0);
+		if (!nr || point_if_known(process, publication->generation, first, nr)) {
+			publication->generation += 2;
+			error = 0;
+		}
 	}
 	(void)pthread_mutex_unlock(&publisher->lock);
 	return error;

@@ -108,10 +108,10 @@ static __u32 capture_anew(__u64 pc, __u64 sp, __u64 fp)
 {
 	__u32 id;
 
-	config.atomics = 0;
+	config.memo = 0;
 	config.check_stacks = 1;
 	id = capture(pc, sp, fp);
-	config.atomics = 1;
+	config.memo = 1;
 	config.check_stacks = 0;
 	return id;
 }

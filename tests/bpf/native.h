@@ -179,7 +179,7 @@ static int machine_setup(void **state)
 				      .task_pt_regs = 1,
 				      .fault_period = 1,
 				      .stack_hash_mask = ~0U,
-				      .atomics = 1};
+				      .memo = 1};
 	armed = 1;
 	targets_generation = 1;
 	lost_events = 0;

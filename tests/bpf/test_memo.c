@@ -748,10 +748,10 @@ static void test_trial(void **state)
 	assert_int_equal(this_thread()->memo_rest, MEMO_REST);
 }
 
-static void test_without_atomics(void **state)
+static void test_switched_off(void **state)
 {
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	for (int again = 0; again < 3; again++)
 		assert_frames(capture(0, SP, JUNK), 0, WORDS(f, g, h, outermost));
 	assert_int_equal(nr_kept(), 0);
@@ -851,7 +851,7 @@ int main(void)
 		memo_test(test_memory_that_has_gone),
 		memo_test(test_rest),
 		memo_test(test_trial),
-		memo_test(test_without_atomics),
+		memo_test(test_switched_off),
 		memo_test(test_checking),
 		memo_test(test_checking_a_deep_stack),
 		memo_test(test_checking_while_mappings_change),

@@ -262,7 +262,7 @@ static void test_random_stacks_checked(void **state)
 static void test_random_stacks_without_a_memo(void **state)
 {
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	assert_random_stacks(5);
 }
 

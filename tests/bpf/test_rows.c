@@ -340,7 +340,7 @@ static void test_torn_entry(void **state)
 	struct walk *w = walk_at(0);
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	words_put(SP, WORDS(f, JUNK, g, JUNK, JUNK, outermost));
 	assert_frames(capture(0, SP, 0), 0, WORDS(f, g, outermost));
 	tables_break();
@@ -390,7 +390,7 @@ static void test_origin(void **state)
 	__u64 outermost = outermost_add();
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	library()->origin = ORIGIN;
 	words_put(SP, WORDS(f, JUNK, by_fp, JUNK, JUNK, f, JUNK, outermost));
 	for (unsigned int i = 0; i < 3; i++) {

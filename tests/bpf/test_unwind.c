@@ -113,7 +113,7 @@ static void test_fp_is_read_late(void **state)
 	__u64 slot = SP + 16 - 20000 * 8;
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	words_put(SP, WORDS(f, g, outermost, JUNK));
 	(void)capture(0, SP, JUNK);
 	assert_int_equal(reads_of(0, SP, JUNK), 1);

@@ -34,7 +34,7 @@ static void test_the_thread_learns(void **state)
 	__u64 f = function_of_words(4), outermost = outermost_add(), bytes;
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	bytes = frames_put(SP, 7, f, 4, outermost);
 	assert_frames_put(capture(0, SP, 0), 7, f, outermost);
 	assert_int_equal(this_thread()->stack_top, SP + bytes);
@@ -58,7 +58,7 @@ static void test_one_read_for_many_small_frames(void **state)
 	__u64 f = function_of_words(40), outermost = outermost_add();
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	(void)frames_put(SP, 31, f, 40, outermost);
 	for (int again = 0; again < 3; again++)
 		assert_frames_put(capture(0, SP, 0), 31, f, outermost);
@@ -73,7 +73,7 @@ static void test_large_frame(void **state)
 	__u64 outermost = outermost_add();
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	words_put(SP, WORDS(f, JUNK, JUNK, JUNK, large));
 	words_put(SP + 80032, WORDS(f, JUNK, JUNK, JUNK, outermost));
 	for (int again = 0; again < 3; again++)
@@ -108,7 +108,7 @@ static void test_no_read_behind_the_stack(void **state)
 	__u64 f = function_of_words(4), outermost = outermost_add();
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	(void)frames_put(STACK_TOP - 232, 7, f, 4, outermost);
 	assert_frames_put(capture(0, STACK_TOP - 232, 0), 7, f, outermost);
 	assert_int_equal(reads_of(0, STACK_TOP - 232, 0), 1);
@@ -187,7 +187,7 @@ static void test_reads_that_fail(void **state)
 	__u64 f = function_of_words(100), outermost = outermost_add();
 
 	(void)state;
-	config.atomics = 0;
+	config.memo = 0;
 	(void)frames_put(SP, 13, f, 100, outermost);
 	(void)capture(0, SP, 0);
 	for (unsigned int nth = 1; nth < 31; nth++) {
@@ -221,21 +221,6 @@ static void test_all_places_taken(void **state)
 	walk_at(2)->busy = 0;
 	assert_int_equal(capture(0, SP, 0), id);
 	assert_int_equal(walk_at(2)->busy, 0);
-	assert_failures(STAT_STACKS_BUSY, 1);
-}
-
-static void test_without_atomics(void **state)
-{
-	__u64 outermost = outermost_add();
-
-	(void)state;
-	config.atomics = 0;
-	fake_poke(SP, outermost);
-	for (unsigned int i = 0; i < 2 * SEEP_WALK_LEVELS; i++)
-		assert_frames(capture(0, SP, 0), 0, WORDS(outermost));
-	for (__u32 level = 0; level < SEEP_WALK_LEVELS; level++)
-		walk_at(level)->busy = 1;
-	assert_int_equal(capture(0, SP, 0), SEEP_STACK_UNKNOWN);
 	assert_failures(STAT_STACKS_BUSY, 1);
 }
 
@@ -340,9 +325,9 @@ static void test_changed_before_a_read(void **state)
 
 		(void)frames_put(SP, 31, changed_function, words, outermost);
 		fake_before_read(nr + 2, code_changes);
-		config.atomics = 0; /* the memo asks no table: it would be right */
+		config.memo = 0; /* the memo asks no table: it would be right */
 		id = capture(0, SP, 0);
-		config.atomics = 1;
+		config.memo = 1;
 		/* so many reads are not needed */
 		if (process_of(SLOT)->generation == generation)
 			break;
@@ -445,7 +430,6 @@ int main(void)
 		library_test(test_another_stack_below),
 		library_test(test_reads_that_fail),
 		library_test(test_all_places_taken),
-		library_test(test_without_atomics),
 		library_test(test_nested_in_a_search),
 		library_test(test_nested_in_a_read),
 		library_test(test_changed_before_a_read),
