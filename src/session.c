@@ -63,7 +63,6 @@ static int check_machine(struct session *s)
 			  s->features.release);
 		return -ENOTSUP;
 	}
-	kernel_raise_limits();
 	return 0;
 }
 
@@ -80,8 +79,10 @@ static int load(struct session *s)
 		.max_mappings = MAX_MAPPINGS,
 		.check_stacks = s->cli->check_stacks,
 	};
-	int err = loader_new(&options, &s->features, &s->loader);
+	int err;
 
+	kernel_raise_limits(); /* not before a command was started, which keeps what it is given */
+	err = loader_new(&options, &s->features, &s->loader);
 	if (err)
 		log_error("cannot load the BPF programs: %s (-vv tells more)", strerror(-err));
 	return err;
@@ -97,7 +98,7 @@ static int watch(struct session *s, int fd, uint64_t source)
 static int open_events(struct session *s)
 {
 	struct itimerspec tick = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
-	sigset_t signals;
+	sigset_t signals, pipes;
 	size_t i;
 	int err;
 
@@ -105,7 +106,9 @@ static int open_events(struct session *s)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &signals, NULL))
+	sigemptyset(&pipes);
+	sigaddset(&pipes, SIGPIPE); /* a command may die before it is let go */
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) || sigprocmask(SIG_BLOCK, &pipes, NULL))
 		return -errno;
 	s->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -285,13 +288,13 @@ static int tick(struct session *s)
 	return report_if_due(s);
 }
 
-static void on_signal(struct session *s)
+bool session_take_signal(struct session *s)
 {
 	struct signalfd_siginfo info;
 	sigset_t signals;
 
 	if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
+		return false;
 	s->stopping = s->interrupted = true;
 	/* A second one ends us at once; the kernel takes the probes out. */
 	sigemptyset(&signals);
@@ -299,6 +302,7 @@ static void on_signal(struct session *s)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	(void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+	return true;
 }
 
 static int on_event(struct session *s, uint64_t source)
@@ -318,7 +322,7 @@ static int on_event(struct session *s, uint64_t source)
 			session_show_progress(s);
 		return tick(s);
 	case SOURCE_SIGNAL:
-		on_signal(s);
+		(void)session_take_signal(s);
 		return 0;
 	case SOURCE_WATCH:
 		session_take_mappings(s);

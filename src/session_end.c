@@ -105,7 +105,8 @@ static int name_all(struct session *s)
 {
 	int err = session_feed_names(s);
 
-	while (!err && namer_pending(s->namer)) {
+	/* Names may take long: who asks for the report now gets it with those that there are. */
+	while (!err && namer_pending(s->namer) && !session_take_signal(s)) {
 		log_progress("seep: reading debug information, %zu addresses to go",
 			     namer_pending(s->namer));
 		namer_wait(s->namer, 200);

@@ -10,8 +10,7 @@
 #include "array.h"
 #include "log.h"
 
-#define DOUBT_NS 1000000000ull /* between two looks at a target for names that may be had */
-#define RESYNC_PAUSE 10	       /* between two resyncs, times what the last one took */
+#define RESYNC_PAUSE 10 /* between two resyncs, times what the last one took */
 
 uint64_t session_now_ns(void)
 {
@@ -38,9 +37,8 @@ int session_feed(struct session *s, const void *record, size_t nr)
 	return err;
 }
 
-/* A record with strings at its end, padded to a multiple of 8. */
-static int feed_with_strings(struct session *s, const void *fixed, size_t nr,
-			     const char *const *text, size_t nr_text)
+int session_feed_strings(struct session *s, const void *fixed, size_t nr, const char *const *text,
+			 size_t nr_text)
 {
 	size_t total = nr, at = nr, i;
 	char *record;
@@ -95,7 +93,7 @@ int session_feed_target(struct session *s, const struct session_target *t)
 	const char *const text[] = {t->info.comm, exe};
 
 	(void)proc_read_exe(t->tgid, exe, sizeof(exe));
-	return feed_with_strings(s, &record, sizeof(record), text, ARRAY_SIZE(text));
+	return session_feed_strings(s, &record, sizeof(record), text, ARRAY_SIZE(text));
 }
 
 int session_feed_mappings(struct session *s, const struct session_target *t)
@@ -119,8 +117,8 @@ int session_feed_mappings(struct session *s, const struct session_target *t)
 			.end = m->end,
 			.file_offset = m->file_offset,
 		};
-		err = feed_with_strings(s, &record, sizeof(record), (const char *const[]){m->path},
-					1);
+		err = session_feed_strings(s, &record, sizeof(record),
+					   (const char *const[]){m->path}, 1);
 	}
 	return err;
 }
@@ -149,12 +147,12 @@ int session_feed_probes(struct session *s)
 			.flags = (probe->site->placement.emulated ? PROBE_EMULATED : 0u) |
 				 (probe->site->function->role != ROLE_FREE ? PROBE_RETURN : 0u),
 		};
-		err = feed_with_strings(s, &record, sizeof(record),
-					(const char *const[]){probe->object->path,
-							      probe->site->function->symbol,
-							      probe->site->placement.instruction,
-							      attach_kind_name(ATTACH_PERF)},
-					4);
+		err = session_feed_strings(s, &record, sizeof(record),
+					   (const char *const[]){probe->object->path,
+								 probe->site->function->symbol,
+								 probe->site->placement.instruction,
+								 attach_kind_name(ATTACH_PERF)},
+					   4);
 	}
 	return err;
 }
@@ -186,77 +184,6 @@ int session_feed_counters(struct session *s)
 			return err;
 	}
 	return 0;
-}
-
-/*
- * The unwinder has seen code that the namer has not: it is asked again once it has looked. If it then knows no better,
- * it never will.
- */
-static bool is_in_doubt(struct session *s, const struct namer_answer *answer)
-{
-	struct session_target *t = session_target_of(s, answer->key);
-	uint64_t now_ns = session_now_ns();
-
-	if (!answer->is_stale || SEEP_FRAME_ORIGIN(answer->address) == ORIGIN_UNKNOWN)
-		return false;
-	if (!s->armed || !t || t->gone || t->proc != answer->key)
-		return false;
-	if (t->in_doubt)
-		return true;
-	if (now_ns - t->doubted_ns < DOUBT_NS)
-		return false;
-	t->doubted_ns = now_ns;
-	t->stale = t->in_doubt = true;
-	return true;
-}
-
-static int feed_answer(const struct namer_answer *answer, void *arg)
-{
-	union {
-		struct record_symbol symbol;
-		uint64_t room[(sizeof(struct record_symbol) +
-			       SYMBOLIZE_MAX_FRAMES * sizeof(struct record_symbol_frame)) /
-			      8];
-	} record = {.symbol = {.head = {.kind = RECORD_SYMBOL, .proc = answer->key},
-			       .address = answer->address,
-			       .nr = (uint32_t)answer->nr}};
-	struct record_symbol_frame *frame = record.symbol.frame;
-	const char *text[3 * SYMBOLIZE_MAX_FRAMES];
-	size_t i;
-
-	if (is_in_doubt(arg, answer))
-		return 0;
-	for (i = 0; i < answer->nr; i++) {
-		frame[i].line = answer->frame[i].line;
-		frame[i].offset = answer->frame[i].offset;
-		frame[i].flags = answer->frame[i].inlined ? SYMBOL_INLINED : 0;
-		text[3 * i] = answer->frame[i].function;
-		text[3 * i + 1] = answer->frame[i].module;
-		text[3 * i + 2] = answer->frame[i].file;
-	}
-	return feed_with_strings(arg, &record, sizeof(record.symbol) + answer->nr * sizeof(*frame),
-				 text, 3 * answer->nr);
-}
-
-static void want_name(uint32_t proc, uint64_t address, void *arg)
-{
-	struct session *s = arg;
-	const struct session_target *t = session_target_of(s, proc);
-
-	/* What is not found in mappings that are out of date would stay without a name. */
-	if (t && t->stale && !t->gone && t->proc == proc)
-		return;
-	if (namer_want(s->namer, proc, address))
-		log_debug("no memory to name %#llx", (unsigned long long)address);
-}
-
-int session_feed_names(struct session *s)
-{
-	int err = namer_collect(s->namer, feed_answer, s);
-
-	if (!err)
-		profile_unnamed(s->profile, want_name, s);
-	return err;
 }
 
 /* Is there code at this address, as far as we have looked? Else it is time to look again. */

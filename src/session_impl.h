@@ -77,7 +77,7 @@ struct session {
 	size_t nr_attached, cap_attached;
 	int epoll, timer, signals;
 	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
-	uint32_t leaders_gone; /* loader_leaders_gone(), and since when it is that */
+	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
 	uint64_t start_ns, next_report_ns;
 	bool report_due;
@@ -100,6 +100,9 @@ int session_feed_target(struct session *s, const struct session_target *t);
 int session_feed_mappings(struct session *s, const struct session_target *t);
 int session_feed_probes(struct session *s);
 int session_feed_counters(struct session *s);
+/* A record with strings at its end, padded to a multiple of 8. One that would be too long is left out. */
+int session_feed_strings(struct session *s, const void *fixed, size_t nr, const char *const *text,
+			 size_t nr_text);
 int session_feed_head(struct session *s, uint16_t kind, uint16_t flags, uint64_t time_ns);
 /* Asks for names that are missing, and takes those that are there. */
 int session_feed_names(struct session *s);
@@ -136,6 +139,9 @@ void session_look_at_code(struct session *s, const struct session_target *t);
 void session_take_mappings(struct session *s);
 /* Targets whose stacks have led to places we know nothing of are looked at again. */
 void session_check_unknown_code(struct session *s);
+
+/* A signal to end: the first one is for the report, and a second one ends seep at once. False: there was none. */
+bool session_take_signal(struct session *s);
 
 /* session_leader.c: what the kernel ties to a process by its thread group leader */
 

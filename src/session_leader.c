@@ -10,7 +10,8 @@
 #include "log.h"
 #include "session_impl.h"
 
-#define FOLLOW_NS 1000000000ULL /* a process that ends loses its leader first; the rest follows sooner than that */
+#define FOLLOW_NS                                                                                  \
+	1000000000ULL /* a process that ends loses its leader first; the rest follows sooner than that */
 
 void session_leader_replaced(struct session *s, const struct session_target *t)
 {
@@ -28,7 +29,8 @@ static bool is_headless(const struct session_target *t)
 	struct pollfd all = {.fd = t->pidfd, .events = POLLIN};
 	struct proc_info info;
 
-	return !t->gone && !proc_read_info(t->tgid, &info) && info.state == 'Z' && !poll(&all, 1, 0);
+	return !t->gone && !proc_read_info(t->tgid, &info) && info.state == 'Z' &&
+	       !poll(&all, 1, 0);
 }
 
 void session_check_leaders(struct session *s, bool at_end)
@@ -50,7 +52,8 @@ void session_check_leaders(struct session *s, bool at_end)
 		if (!is_headless(t))
 			continue;
 		s->leader_gone = true;
-		log_warn("the first thread of process %d (%s) has ended, and the probes with it: what its "
+		log_warn("the first thread of process %d (%s) has ended, and the probes with it: "
+			 "what its "
 			 "other threads do is not seen",
 			 (int)t->tgid, t->info.comm);
 	}

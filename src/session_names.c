@@ -9,7 +9,8 @@
 #include "log.h"
 #include "session_impl.h"
 
-#define NAMELESS_MAX 3 /* files to tell of */
+#define DOUBT_NS 1000000000ull /* between two looks at a target for names that may be had */
+#define NAMELESS_MAX 3	       /* files to tell of */
 
 /* Names a directory as we see it now: where we are later is nobody's concern. */
 static int check_dir(const char *option, const char *dir, char **absolute)
@@ -68,6 +69,99 @@ int session_start_namer(struct session *s)
 
 	if (err)
 		log_error("cannot read names: %s", strerror(-err));
+	return err;
+}
+
+/*
+ * The unwinder has seen code that the namer has not: it is asked again once it has looked. If it then knows no better,
+ * it never will.
+ */
+static bool is_in_doubt(struct session *s, const struct namer_answer *answer)
+{
+	struct session_target *t = session_target_of(s, answer->key);
+	uint64_t now_ns = session_now_ns();
+
+	if (!answer->is_stale || SEEP_FRAME_ORIGIN(answer->address) == ORIGIN_UNKNOWN)
+		return false;
+	if (!s->armed || !t || t->gone || t->proc != answer->key)
+		return false;
+	if (t->in_doubt)
+		return true;
+	if (now_ns - t->doubted_ns < DOUBT_NS)
+		return false;
+	t->doubted_ns = now_ns;
+	t->stale = t->in_doubt = true;
+	return true;
+}
+
+/* Of what no record can hold: the innermost frames give way, and at last the texts. Returns how many of 3 * nr. */
+static size_t leave_out_texts(const char **text, size_t nr)
+{
+	size_t max = RECORD_MAX_BYTES - sizeof(struct record_symbol) - 8, bytes = 0, i;
+
+	for (i = 3 * nr; i; i--) {
+		bytes += strlen(text[i - 1]) + 1 + sizeof(struct record_symbol_frame);
+		if (bytes > max)
+			break;
+	}
+	if (i > 3 * (nr - 1) && nr)
+		text[3 * nr - 3] = text[3 * nr - 2] = text[3 * nr - 1] = "";
+	i = (i + 2) / 3;
+	return i < nr ? i : nr - 1;
+}
+
+static int feed_answer(const struct namer_answer *answer, void *arg)
+{
+	union {
+		struct record_symbol symbol;
+		uint64_t room[(sizeof(struct record_symbol) +
+			       SYMBOLIZE_MAX_FRAMES * sizeof(struct record_symbol_frame)) /
+			      8];
+	} record = {.symbol = {.head = {.kind = RECORD_SYMBOL, .proc = answer->key},
+			       .address = answer->address,
+			       .nr = (uint32_t)answer->nr}};
+	struct record_symbol_frame *frame = record.symbol.frame;
+	const char *text[3 * SYMBOLIZE_MAX_FRAMES];
+	size_t left_out = 0, i;
+
+	if (is_in_doubt(arg, answer))
+		return 0;
+	for (i = 0; i < answer->nr; i++) {
+		frame[i].line = answer->frame[i].line;
+		frame[i].offset = answer->frame[i].offset;
+		frame[i].flags = answer->frame[i].inlined ? SYMBOL_INLINED : 0;
+		text[3 * i] = answer->frame[i].function;
+		text[3 * i + 1] = answer->frame[i].module;
+		text[3 * i + 2] = answer->frame[i].file;
+	}
+	if (answer->nr) {
+		left_out = leave_out_texts(text, answer->nr);
+		memmove(frame, frame + left_out, (answer->nr - left_out) * sizeof(*frame));
+		record.symbol.nr -= (uint32_t)left_out;
+	}
+	return session_feed_strings(arg, &record,
+				    sizeof(record.symbol) + record.symbol.nr * sizeof(*frame),
+				    text + 3 * left_out, 3 * (size_t)record.symbol.nr);
+}
+
+static void want_name(uint32_t proc, uint64_t address, void *arg)
+{
+	struct session *s = arg;
+	const struct session_target *t = session_target_of(s, proc);
+
+	/* What is not found in mappings that are out of date would stay without a name. */
+	if (t && t->stale && !t->gone && t->proc == proc)
+		return;
+	if (namer_want(s->namer, proc, address))
+		log_debug("no memory to name %#llx", (unsigned long long)address);
+}
+
+int session_feed_names(struct session *s)
+{
+	int err = namer_collect(s->namer, feed_answer, s);
+
+	if (!err)
+		profile_unnamed(s->profile, want_name, s);
 	return err;
 }
 

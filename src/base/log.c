@@ -62,7 +62,10 @@ static void line_defuse(struct line *line, size_t from)
 	for (size_t i = from; i < line->nr; i++) {
 		unsigned char c = (unsigned char)line->text[i];
 
-		if (c < ' ' || c == 0x7f)
+		bool is_c1 =
+			c == 0xc2 && i + 1 < line->nr && (unsigned char)line->text[i + 1] < 0xa0;
+
+		if (c < ' ' || c == 0x7f || is_c1)
 			line->text[i] = '?';
 	}
 }

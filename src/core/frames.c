@@ -11,16 +11,21 @@
 
 /* Functions that nothing of interest calls. */
 static const char *const roots[] = {
-	"_start",
-	"__libc_start_main",
-	"__libc_start_main_impl",
-	"__libc_start_call_main",
-	"start_thread",
-	"clone",
-	"clone3",
-	"__clone",
-	"__clone3",
+	"_start",  "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",
+	"__clone", "__clone3",
 };
+
+/* The C library's own, under names that a program may use as well. */
+static bool is_thread_root(const struct name_frame *f)
+{
+	const char *slash = strrchr(f->module, '/'), *base = slash ? slash + 1 : f->module;
+
+	if (strncmp(base, "libc", 4) != 0 && strncmp(base, "libpthread", 10) != 0 &&
+	    strncmp(base, "ld-musl-", 8) != 0)
+		return false;
+	return !strcmp(f->function, "start_thread") || !strcmp(f->function, "clone") ||
+	       !strcmp(f->function, "clone3");
+}
 
 static bool is_root(const struct name *name)
 {
@@ -32,7 +37,7 @@ static bool is_root(const struct name *name)
 		if (!strcmp(name->frame[name->nr - 1].function, roots[i]))
 			return true;
 	}
-	return false;
+	return is_thread_root(&name->frame[name->nr - 1]);
 }
 
 static bool is_main(const struct name *name)

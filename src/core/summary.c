@@ -192,8 +192,10 @@ static void judge_completeness(const struct profile *p, struct report *out)
 	if (p->end_flags & END_TARGET_LOST)
 		set_incomplete(out, "the target went away while probes were being attached");
 	if (p->end_flags & END_LEADER_GONE)
-		set_incomplete(out, "the first thread of a target ended, and the probes with it; its other "
-				    "threads went on unseen");
+		set_incomplete(
+			out,
+			"the first thread of a target ended, and the probes with it; its other "
+			"threads went on unseen");
 	if (p->end_flags & END_NO_RESYNC)
 		set_incomplete(out, "events were lost and the block map could not be read again");
 	if (out->balance.lost_events) {

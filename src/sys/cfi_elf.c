@@ -11,7 +11,7 @@
 
 #define MAX_PROGRAM_HEADERS 4096
 #define MAX_NAMES_BYTES ((size_t)1 << 20)
-#define MAX_INFLATION 1032 /* no deflate stream does more */
+#define MAX_INFLATION 32 /* call frame information compresses three or four times */
 #define EH_FRAME_HDR_VERSION 1
 
 static int read_file(int fd, uint64_t offset, unsigned char *data, size_t *nr)

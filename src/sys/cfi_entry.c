@@ -12,6 +12,7 @@
 #define LENGTH_64_BIT 0xffffffffu
 #define ADDRESS_BYTES 8
 #define ENTRY_POINT_BYTES 256
+#define MAX_FUNCTIONS ((size_t)4 << 20) /* of one section; libLLVM has 0.15 million */
 #define SORT_BITS 11
 #define SORT_BUCKETS (1u << SORT_BITS)
 
@@ -264,6 +265,8 @@ static int read_function(struct reader *reader, const struct entry *entry,
 
 static int add_function(struct cfi_functions *out, const struct cfi_function *function)
 {
+	if (out->nr == MAX_FUNCTIONS)
+		return -E2BIG;
 	if (ARRAY_GROW(&out->item, &out->cap, out->nr + 1))
 		return -ENOMEM;
 	out->item[out->nr++] = *function;
@@ -275,7 +278,7 @@ static int read_functions(struct reader *reader)
 	struct cfi_function function;
 	struct entry entry;
 	size_t at = 0;
-	int found;
+	int found, error;
 
 	while (next_entry(reader, &at, &entry)) {
 		if (entry.body.bad || entry.is_cie)
@@ -283,8 +286,9 @@ static int read_functions(struct reader *reader)
 		found = read_function(reader, &entry, &function);
 		if (found < 0)
 			reader->out->malformed++;
-		else if (found && add_function(reader->out, &function))
-			return -ENOMEM;
+		error = found > 0 ? add_function(reader->out, &function) : 0;
+		if (error)
+			return error;
 	}
 	return 0;
 }

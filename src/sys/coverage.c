@@ -15,7 +15,6 @@
 #include "symtab.h"
 
 /* Larger files are mapped rather than copied. */
-#define MAX_COPIED_BYTES ((off_t)256 << 20)
 
 /* --- where names are ------------------------------------------------------------------------------------------ */
 
@@ -119,16 +118,9 @@ static int read_rows(int fd, struct coverage_file *file)
 static int read_names(int fd, const struct rootdir *root, struct coverage_file *file)
 {
 	struct elf_file *elf;
-	struct stat st;
-	int error;
+	/* not mapped: the file may be cut short at any time */
+	int error = elf_open_as(fd, ELF_C_READ, &elf);
 
-	if (fstat(fd, &st)) {
-		error = -errno;
-		fd_close(&fd);
-		return error;
-	}
-	error = elf_open_as(fd, st.st_size <= MAX_COPIED_BYTES ? ELF_C_READ : ELF_C_READ_MMAP,
-			    &elf);
 	if (error) /* no program, which cfi_error tells as well */
 		return error == -ENOMEM ? error : 0;
 	error = find_names(elf, root, file);

@@ -58,15 +58,21 @@ static bool is_proven(struct elf_file *elf, const struct proof *proof)
 	return !crc_of(elf, &crc) && crc == proof->crc;
 }
 
-static int open_elf(int fd, bool is_copied, struct elf_file **out)
+static int open_elf(int fd, bool is_foreign, struct debugfile *out)
 {
 	struct stat st;
 
-	if (is_copied && (fstat(fd, &st) || (uint64_t)st.st_size > DEBUGFILE_MAX_COPIED_BYTES)) {
+	if (fstat(fd, &st)) {
 		fd_close(&fd);
 		return -EFBIG;
 	}
-	return elf_open_as(fd, is_copied ? ELF_C_READ : ELF_C_READ_MMAP, out);
+	is_foreign |= st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH);
+	out->is_copied = (uint64_t)st.st_size <= DEBUGFILE_MAX_COPIED_BYTES;
+	if (is_foreign && !out->is_copied) {
+		fd_close(&fd);
+		return -EFBIG;
+	}
+	return elf_open_as(fd, out->is_copied ? ELF_C_READ : ELF_C_READ_MMAP, &out->elf);
 }
 
 /* Takes over fd, or the error in its place, and path. */
@@ -80,8 +86,7 @@ static int take_file(const struct search *search, const struct rootdir *root, in
 		fd_close(&fd);
 		return -ENOMEM;
 	}
-	file.is_copied = root && root == search->root;
-	error = fd < 0 ? fd : open_elf(fd, file.is_copied, &file.elf);
+	error = fd < 0 ? fd : open_elf(fd, root && root == search->root, &file);
 	if (!error && !is_proven(file.elf, &search->proof))
 		error = -ENOENT;
 	if (error) {

@@ -178,8 +178,9 @@ bool debuglimit_allows_lines(const struct debuglimit *limit, Dwarf_Die *unit_die
 	Dwarf_Attribute attr;
 	Dwarf_Word offset;
 
-	if (!limit->lines || !limit->lines->d_buf ||
-	    !dwarf_attr(unit_die, DW_AT_stmt_list, &attr) || dwarf_formudata(&attr, &offset))
+	if (!dwarf_attr(unit_die, DW_AT_stmt_list, &attr) || dwarf_formudata(&attr, &offset))
 		return true;
+	if (!limit->lines || !limit->lines->d_buf)
+		return false;
 	return unit_bytes(limit->lines, offset) <= DEBUGLIMIT_LINE_BYTES;
 }

@@ -120,7 +120,9 @@ Elf_Data *debugsections_find(Elf *elf, const char *name)
 	GElf_Shdr shdr;
 
 	while ((scn = elf_nextscn(elf, scn))) {
-		if (!gelf_getshdr(scn, &shdr))
+		/* libdw takes the first that is neither */
+		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type == SHT_NOBITS ||
+		    shdr.sh_flags & SHF_GROUP)
 			continue;
 		at = section_name(elf, &shdr);
 		if (*at++ != '.')

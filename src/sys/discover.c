@@ -23,17 +23,26 @@ void discover_init(struct discover *d)
 	*d = (struct discover){0};
 }
 
+static void object_free(struct discover_object *object)
+{
+	free(object->path);
+	free(object->site);
+	free(object);
+}
+
 void discover_release(struct discover *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->nr; i++) {
-		free(d->object[i]->path);
-		free(d->object[i]->site);
-		free(d->object[i]);
-	}
+	for (i = 0; i < d->nr; i++)
+		object_free(d->object[i]);
 	free(d->object);
 	discover_init(d);
+}
+
+static uint64_t changed_ns(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
 }
 
 static const struct discover_object *object_find(const struct discover *d, const struct stat *st)
@@ -43,7 +52,9 @@ static const struct discover_object *object_find(const struct discover *d, const
 	for (i = 0; i < d->nr; i++) {
 		if (d->object[i]->inode == st->st_ino &&
 		    d->object[i]->dev_major == major(st->st_dev) &&
-		    d->object[i]->dev_minor == minor(st->st_dev))
+		    d->object[i]->dev_minor == minor(st->st_dev) &&
+		    d->object[i]->bytes == (uint64_t)st->st_size &&
+		    d->object[i]->changed_ns == changed_ns(st))
 			return d->object[i];
 	}
 	return NULL;
@@ -175,12 +186,18 @@ int discover_file(struct discover *d, int fd, const char *path, const struct dis
 	object->inode = st.st_ino;
 	object->dev_major = major(st.st_dev);
 	object->dev_minor = minor(st.st_dev);
-	d->object[d->nr++] = object;
+	object->bytes = (uint64_t)st.st_size;
+	object->changed_ns = changed_ns(&st);
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	err = copy < 0 ? -errno : elf_open_fd(copy, &elf);
 	if (!err)
 		err = search(elf, object);
 	elf_close(elf);
+	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE) { /* it may be read the next time */
+		object_free(object);
+		return err;
+	}
+	d->object[d->nr++] = object;
 	*out = object;
 	return err;
 }
@@ -254,8 +271,11 @@ int discover_process(struct discover *d, pid_t tgid, const struct proc_maps *map
 			return -ENOMEM;
 		err = proc_mapping_path(tgid, m, (*found)[*nr - 1].kernel_path,
 					sizeof((*found)[0].kernel_path));
-		if (err)
+		if (err) {
+			log_verbose("cannot probe '%s' of %d: %s", m->path, (int)tgid,
+				    strerror(-err));
 			(*nr)--;
+		}
 	}
 	return 0;
 }

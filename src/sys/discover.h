@@ -27,8 +27,10 @@ struct discover_site {
 struct discover_object {
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
-	char *path;		    /* as the process sees it, for people */
-	const char *family;	    /* "glibc", ...; NULL: no allocator in it */
+	uint64_t bytes,
+		changed_ns; /* as it was when it was searched: what has changed is another file */
+	char *path;	    /* as the process sees it, for people */
+	const char *family; /* "glibc", ...; NULL: no allocator in it */
 	struct discover_site *site; /* frees first: attach them in this order */
 	size_t nr_sites;
 };

@@ -291,6 +291,7 @@ int elf_interpreter(struct elf_file *elf, char *path, size_t size)
 struct hex {
 	char *text;
 	size_t size;
+	uint64_t left; /* bytes of notes to look at: libelf keeps them all */
 };
 
 static int id_to_hex(const unsigned char *id, size_t nr, struct hex *out)
@@ -322,8 +323,10 @@ static int find_id_at(const struct elf_file *elf, uint64_t file_offset, uint64_t
 {
 	Elf_Data *notes = NULL;
 
-	if (nr <= ELF_MAX_NOTES_BYTES)
+	if (nr <= out->left)
 		notes = elf_chunk(elf, file_offset, nr, align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+	if (notes)
+		out->left -= nr;
 	return notes ? find_id_in_notes(notes, out) : -ENOENT;
 }
 
@@ -344,7 +347,7 @@ static int find_id_in_sections(const struct elf_file *elf, struct hex *out)
 
 int elf_build_id(struct elf_file *elf, char *hex, size_t size)
 {
-	struct hex out = {.text = hex, .size = size};
+	struct hex out = {.text = hex, .size = size, .left = ELF_MAX_NOTES_BYTES};
 	GElf_Phdr phdr;
 	size_t i = 0;
 	int error = -ENOENT;

@@ -112,6 +112,25 @@ static int take_path(struct cursor *cur, struct proc_mapping *mapping)
 	return 0;
 }
 
+/*
+ * The kernel tells a page of text at a time and lets go of its locks in between: what has grown meanwhile, or melted into
+ * its neighbour, may begin before the end of what was told last. What comes later is newer.
+ */
+static void drop_overtaken(struct proc_maps *maps, uint64_t start)
+{
+	struct proc_mapping *last;
+
+	for (; maps->nr; maps->nr--) {
+		last = &maps->item[maps->nr - 1];
+		if (last->start < start) {
+			if (last->end > start)
+				last->end = start;
+			return;
+		}
+		free(last->path);
+	}
+}
+
 static int add_line(struct proc_maps *maps, struct cursor line)
 {
 	struct proc_mapping mapping = {0};
@@ -119,8 +138,7 @@ static int add_line(struct proc_maps *maps, struct cursor line)
 
 	if (!take_fields(&line, &mapping) || mapping.start >= mapping.end)
 		return -EINVAL;
-	if (maps->nr && maps->item[maps->nr - 1].end > mapping.start)
-		return -EINVAL;
+	drop_overtaken(maps, mapping.start);
 	if (maps->nr == PROC_MAX_MAPPINGS)
 		return -E2BIG;
 	error = ARRAY_GROW(&maps->item, &maps->cap, maps->nr + 1);

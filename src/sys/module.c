@@ -22,6 +22,7 @@
 #define MODULE_MAX_CACHED 1000000
 /* What libelf and the rest take for any file. */
 #define MODULE_LOADED_BYTES 16384
+#define MODULE_MAX_STUB_BYTES ((size_t)16 << 20)
 
 struct answer {
 	int nr;
@@ -32,18 +33,19 @@ struct module {
 	struct stat when_opened;
 	int fd;
 	bool is_loaded;
+	bool has_no_room;
 	bool is_refused; /* its debug information: it is not tried again */
 	const struct module_options *options;
 	const char *path;
 	struct rootdir *root;
 	const char *empty;
-	struct debugfile
-		image; /* elf NULL: no ELF file that we can read; path and root are not its own */
+	struct debugfile image; /* elf NULL: none that we can read; path and root are not its own */
 	struct debugfile debug, common;
 	struct elf_file *mini;
 	Dwarf *dwarf, *common_dwarf;
 	struct debuginfo *info; /* NULL: none */
 	struct symtab symbols;
+	struct strpool stubs; /* names of the PLT's, which nobody may ever ask for */
 	struct strbuf scratch;
 	struct map64 cache; /* file offset to struct answer * */
 	size_t cache_bytes;
@@ -65,6 +67,7 @@ int module_new(int fd, const char *path, struct rootdir *root, const struct modu
 	module->path = path;
 	module->root = rootdir_get(root);
 	module->options = options;
+	module->stubs.max_bytes = MODULE_MAX_STUB_BYTES;
 	module->empty = strpool_add(options->pool, "", 0);
 	if (!module->empty) {
 		module_free(module);
@@ -101,6 +104,8 @@ void module_unload(struct module *module)
 	forget_answers(module);
 	drop_debuginfo(module);
 	symtab_release(&module->symbols);
+	strpool_release(&module->stubs);
+	module->stubs.max_bytes = MODULE_MAX_STUB_BYTES;
 	debugfile_release(&module->debug);
 	elf_close(module->mini);
 	module->mini = NULL;
@@ -248,10 +253,19 @@ static int load_symbols(struct module *module)
 	if (!error)
 		error = symtab_add(symbols, image, SHT_DYNSYM, image, &nr_dynamic);
 	if (!error)
-		error = plt_add(symbols, image, module->options->pool);
+		error = plt_add(symbols, image, &module->stubs);
 	if (!error)
 		error = symtab_lay_out(symbols);
 	return error;
+}
+
+/* It would be unloaded after each lookup, and read again at the next. */
+static void refuse_symbols(struct module *module)
+{
+	module_unload(module);
+	if (!module->has_no_room)
+		log_warn("the symbols of '%s' take too much memory: no names", module->path);
+	module->has_no_room = true;
 }
 
 static int load_names(struct module *module)
@@ -266,7 +280,9 @@ static int load_names(struct module *module)
 		module->loaded_bytes += table_bytes(module->debug.elf);
 	if (!error)
 		error = load_symbols(module);
-	module->loaded_bytes += symtab_bytes(&module->symbols);
+	module->loaded_bytes += symtab_bytes(&module->symbols) + module->stubs.bytes;
+	if (!error && module_bytes(module) > module->options->max_bytes)
+		refuse_symbols(module);
 	return error;
 }
 
@@ -297,9 +313,11 @@ static bool is_rewritten(const struct module *module, const struct stat *now)
 /* Out of memory is the only failure; then the next lookup tries again. */
 static int load(struct module *module)
 {
+	bool is_copied;
 	struct stat st;
 	int error, fd;
 
+	module->is_loaded |= module->has_no_room;
 	if (module->is_loaded)
 		return 0;
 	fd = fcntl(module->fd, F_DUPFD_CLOEXEC, 0);
@@ -313,7 +331,10 @@ static int load(struct module *module)
 		module->is_loaded = true;
 		return 0;
 	}
-	error = open_image(module, fd, st.st_size <= MODULE_MAX_COPIED_BYTES);
+	/* who can cut it short could end us, were it mapped */
+	is_copied = st.st_size <= MODULE_MAX_COPIED_BYTES || st.st_uid ||
+		    st.st_mode & (S_IWGRP | S_IWOTH);
+	error = open_image(module, fd, is_copied);
 	if (!error)
 		error = load_names(module);
 	if (error == -ENOMEM) {

@@ -82,6 +82,8 @@ static int add_stub(struct stubs *stubs, uint64_t start, uint64_t bytes, uint64_
 		return 0;
 	nr = snprintf(text, sizeof(text), "%.*s" PLT_SUFFIX, (int)symtab_bare_length(name), name);
 	kept = strpool_add(stubs->pool, text, (size_t)nr);
+	if (kept && !kept[0])
+		return 0;
 	return kept ? symtab_add_function(stubs->tab, kept, start, bytes) : -ENOMEM;
 }
 

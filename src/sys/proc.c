@@ -369,7 +369,8 @@ int proc_open_handle(int handle)
 		fd = -ENOTSUP;
 	} else {
 		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", handle);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
+		/* else it would wait for whoever holds a lease on it, for 45 s */
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		if (fd < 0)
 			fd = -errno;
 	}

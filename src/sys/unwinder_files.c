@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -13,6 +14,7 @@
 #include "elf.h"
 #include "fd.h"
 #include "hash.h"
+#include "log.h"
 #include "unwinder_clock.h"
 #include "unwinder_object.h"
 
@@ -226,16 +228,23 @@ static void key_of_stat(const struct stat *st, struct file_key *key)
 }
 
 /* A new file: what it is takes opening it, but not yet reading it all. */
-static int identify(struct files *files, int fd, const struct file_key *key, struct file **out)
+static int identify(struct files *files, int fd, const struct file_key *key, uid_t uid,
+		    struct file **out)
 {
 	struct object *object = NULL;
 	char id[OBJECT_ID_BYTES] = "";
 	int is_elf = object_is_elf(fd);
+	size_t nr;
 
 	if (is_elf < 0)
 		return is_elf;
 	if (is_elf)
 		object_build_id(fd, id, sizeof(id));
+	/* a file may claim another's build id: it is only ever taken for one of its own owner */
+	nr = strlen(id);
+	if (nr &&
+	    (size_t)snprintf(id + nr, sizeof(id) - nr, "/%u", (unsigned int)uid) >= sizeof(id) - nr)
+		id[0] = '\0';
 	if (id[0])
 		object = find_object(files, id, key->bytes);
 	if (!object) {
@@ -262,7 +271,7 @@ static int find_by_fd(struct files *files, int fd, struct file **out)
 		return -errno;
 	key_of_stat(&st, &key);
 	*out = find_file(files, &key);
-	return *out ? 0 : identify(files, fd, &key, out);
+	return *out ? 0 : identify(files, fd, &key, st.st_uid, out);
 }
 
 /* Known files are found without opening them. */
@@ -460,6 +469,10 @@ static enum object_state make_table(struct files *files, struct object *object)
 		state = OBJECT_NONE;
 	} else if (error == -ENOMEM) {
 		state = state_after_failure(object);
+	} else if (error == -EBADMSG || error == -E2BIG) {
+		log_warn("the call frame information of '%s' is damaged: stacks through it may be "
+			 "cut",
+			 object->source.mapping.path);
 	}
 	return state;
 }

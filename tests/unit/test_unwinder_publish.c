@@ -127,12 +127,17 @@ static void test_struck_out(void **state)
 	assert_int_equal(world.mapping[process->first + 3].kind, MAPPING_CODE);
 	process->nr = 0;
 	process->generation += 2;
+	assert_true(publisher_is_touched(&world.publisher, &world.publication));
 	assert_int_equal(put(&world, 1009, 5), 1);
 	assert_published(&world, 10, 1009, 5);
-	/* between our looking and our publishing */
+	/* between our looking and our publishing: what was struck out is not published again */
+	process->nr = 0;
 	process->generation += 2;
-	assert_int_equal(put(&world, 1013, 5), 1);
+	assert_int_equal(put(&world, 1013, 5), -EAGAIN);
+	assert_published(&world, 12, 0, 0);
 	assert_true(publisher_is_touched(&world.publisher, &world.publication));
+	assert_int_equal(put(&world, 1013, 5), 1);
+	assert_published(&world, 14, 1013, 5);
 	end(&world);
 }
 
@@ -153,6 +158,7 @@ static void test_withdrawn(void **state)
 	publisher_drop(&world.publisher, &world.publication);
 	assert_int_equal(world.publisher.pool.room, NR_MAPPINGS);
 	world.publication.epoch = 2;
+	assert_true(publisher_is_touched(&world.publisher, &world.publication));
 	assert_int_equal(put(&world, 1019, 7), 1);
 	assert_published(&world, 6, 1019, 7);
 	end(&world);

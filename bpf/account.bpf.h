@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What becomes of blocks, told and counted: each goes into the block map or out of it, with one event and one count, or
+ * is counted as lost.
+ */
+#ifndef SEEP_ACCOUNT_BPF_H
+#define SEEP_ACCOUNT_BPF_H
+
+#include "blocks.bpf.h"
+#include "common.bpf.h"
+
+#define OLD_FREED 2 /* has_old: and it was freed meanwhile */
+
+static __always_inline void send_alloc(struct context *c, const struct block_key *key,
+				       const struct block_value *block, __u16 flags)
+{
+	struct event_alloc *e;
+	void *ring = current_ring();
+
+	if (!ring)
+		return;
+	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		event_lost(c);
+		return;
+	}
+	head_set(&e->head, EVENT_ALLOC, flags, key->proc, block->birth_ns);
+	e->addr = key->addr;
+	e->size_bytes = block->size_bytes;
+	e->stack = block->stack;
+	e->tid = bpf_get_current_pid_tgid();
+	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+}
+
+static __always_inline void send_free(struct context *c, const struct block_key *key,
+				      const struct block_value *block, __u16 flags, __u64 now)
+{
+	struct event_free *e;
+	void *ring = current_ring();
+
+	if (!ring)
+		return;
+	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		event_lost(c);
+		return;
+	}
+	head_set(&e->head, EVENT_FREE, flags, key->proc, now);
+	e->addr = key->addr;
+	e->birth_ns = block->birth_ns;
+	e->size_bytes = block->size_bytes;
+	e->stack = block->stack;
+	e->tid = bpf_get_current_pid_tgid();
+	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+}
+
+static __always_inline void count_free(struct context *c, const struct block_value *block)
+{
+	count_in(c->counters, STAT_FREES, 1);
+	count_in(c->counters, STAT_FREE_BYTES, block->size_bytes);
+}
+
+/* A block that is live under this key was freed without our seeing it. */
+static __always_inline void block_replaced(struct context *c, const struct block_key *key,
+					   __u64 now)
+{
+	struct block_value gone = {};
+
+	if (!block_take(key, &gone))
+		return;
+	count_free(c, &gone);
+	count_in(c->counters, STAT_MISSED_FREES, 1);
+	send_free(c, key, &gone, FREE_REPLACED, now);
+}
+
+static __always_inline void block_add(struct context *c, __u64 addr, const struct call *call,
+				      __u64 now)
+{
+	struct block_key key = {.addr = addr, .proc = c->proc};
+	struct block_value block = {
+		.size_bytes = call->size, .birth_ns = now, .stack = call->stack, .proc = c->proc};
+	int err;
+
+	if (c->thread->last_freed == addr)
+		c->thread->last_freed = 0;
+	count_in(c->counters, STAT_ALLOCS, 1);
+	count_in(c->counters, STAT_ALLOC_BYTES, block.size_bytes);
+	err = block_put(&key, &block);
+	if (err == -EEXIST) {
+		block_replaced(c, &key, now);
+		err = block_put(&key, &block);
+	}
+	if (err) {
+		count_in(c->counters, STAT_LOST_ALLOCS, 1);
+		return;
+	}
+	send_alloc(c, &key, &block, call->role == ROLE_REALLOC ? ALLOC_REALLOC : 0);
+}
+
+/* Takes the old block of a realloc out of the map. */
+static __always_inline void old_block_take(struct context *c, struct call *call)
+{
+	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+	struct block_value old = {};
+
+	call->has_old = 0;
+	if (!call->ptr || !block_take(&key, &old))
+		return;
+	call->old = old;
+	call->has_old = 1;
+}
+
+/* The realloc failed, or was left: its old block lives on. */
+static __always_inline void old_block_restore(struct context *c, struct call *call)
+{
+	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+	struct block_value old = call->old;
+
+	if (!call->has_old)
+		return;
+	call->has_old = 0;
+	if (block_put(&key, &old)) {
+		count_in(c->counters, STAT_LOST_ALLOCS, 1);
+		send_free(c, &key, &old, FREE_LOST, old.birth_ns);
+		return;
+	}
+	send_alloc(c, &key, &old, ALLOC_RESTORED);
+}
+
+/* The realloc succeeded: its old block has ended. */
+static __always_inline void old_block_end(struct context *c, struct call *call, __u64 now)
+{
+	struct block_key key = {.addr = call->ptr, .proc = c->proc};
+
+	if (!call->ptr)
+		return;
+	if (!call->has_old) {
+		count_in(c->counters, STAT_FREES_UNKNOWN, 1);
+		return;
+	}
+	call->has_old = 0;
+	count_free(c, &call->old);
+	send_free(c, &key, &call->old, FREE_REALLOC, now);
+}
+
+#endif
