@@ -43,7 +43,10 @@ build() {
 
 arm64=$BUILD/arm64
 sysroot=$BUILD/sysroot-arm64
-problem=$(build "$sysroot/stamp")
+for _ in 1 2 3; do # packages come over a network
+	problem=$(build "$sysroot/stamp")
+	[ -z "$problem" ] && break
+done
 [ -z "$problem" ] || skip_all "Debian's packages for arm64 cannot be had: $(grep -vE '^(make|  )' <<<"$problem" | head -n 1)"
 
 # --- what is built ----------------------------------------------------------------------------------------------------

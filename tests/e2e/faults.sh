@@ -66,7 +66,7 @@ check_stack() {
 in_one_go() {
 	target_start "$BUILD/tests/e2e/faults"
 	target_do prepare
-	if ! seep_start faults -d 1s -p "$TARGET_PID"; then
+	if ! seep_start faults -d 3s -p "$TARGET_PID"; then
 		fails "attach for a second" "$(cat "$WORK/seep.err")"
 		return
 	fi

@@ -25,12 +25,12 @@ patched_kb() {
 # follow MODE NAME: two seconds of a target; after them it still works.
 follow() {
 	target_start "$HAZARD" "$1" || { fails "$2" "no target"; return; }
-	if ! { seep_start leaks --json -d 2s -p "$TARGET_PID" && target_do edge_37; }; then
+	if ! { seep_start leaks --json -p "$TARGET_PID" && target_do edge_37; }; then
 		fails "$2" "$(cat "$WORK/seep.err")"
 	elif [ "$(patched_kb "$TARGET_PID")" = 0 ]; then
 		fails "$2" "no probe was set"
 	else
-		seep_wait
+		seep_stop
 		forget_facts
 		read_facts "$WORK/seep.out"
 		expect "$2" "${FACTS_37[@]}"

@@ -12,7 +12,7 @@
 #
 # Nothing waits by the clock: every wait is for an event, and has a deadline.
 
-DEADLINE=${DEADLINE:-30} # seconds for anything: what takes longer hangs
+DEADLINE=${DEADLINE:-100} # seconds for anything: what takes longer hangs
 
 cases=0
 started=() # process ids to end at the exit
