@@ -258,6 +258,31 @@ last_report() {
 	fi
 }
 
+exec_by_thread() {
+	local name="edge-22 exec by another thread: the new image is followed"
+	session "$BUILD/tests/e2e/lives" || fails "$name" "$(cat "$WORK/seep.err")"
+	echo edge_22_thread >&"$TARGET_IN"
+	# Its probes have been set anew by the time of a report.
+	if target_hear ready && snapshot; then
+		do_case edge_22_new_image "$name" edge_22_after.live_objects=53 edge_22_after.live_bytes=12031 \
+			edge_22_before.live_objects=0
+	else
+		fails "$name" "no result"
+	fi
+	session_end
+}
+
+leader_ends() {
+	local name="edge-23 the first thread ends, others go on: that is said"
+	target_start "$BUILD/tests/e2e/lives"
+	seep_start leaks --json -p "$TARGET_PID" || fails "$name" "$(cat "$WORK/seep.err")"
+	target_do edge_23_leader
+	wait_until grep -q "first thread of process $TARGET_PID" "$WORK/seep.err"
+	seep_stop
+	expect_status "$name" 3 "first thread of a target ended"
+	target_stop
+}
+
 # --- losses -------------------------------------------------------------------------------------------
 
 small_ring() {
@@ -335,6 +360,8 @@ done
 throwing
 interposed
 lives
+exec_by_thread
+leader_ends
 small_ring
 small_map
 itself

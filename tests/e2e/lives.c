@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Processes that fork, exec and exit, as cases.c does the rest; edge.sh knows what must come out. */
+#include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -77,6 +78,40 @@ static long edge_22(void)
 	return -1;
 }
 
+static void *exec_again(void *unused)
+{
+	(void)unused;
+	(void)edge_22();
+	_exit(1);
+}
+
+/* It takes the place of the thread that the process is named after. */
+static long edge_22_thread(void)
+{
+	pthread_t thread;
+
+	REQUIRE(!pthread_create(&thread, NULL, exec_again, NULL));
+	pthread_join(thread, NULL);
+	return -1;
+}
+
+static void *outlive(void *leader)
+{
+	pthread_join((pthread_t)leader, NULL);
+	target_write("done edge_23_leader 0\n");
+	for (;;)
+		pause();
+}
+
+static long edge_23_leader(void)
+{
+	pthread_t thread;
+
+	REQUIRE(!pthread_create(&thread, NULL, outlive, (void *)pthread_self()));
+	pthread_exit(NULL);
+	return -1;
+}
+
 static long edge_22_new_image(void)
 {
 	fill(edge_22_after, 227, 53);
@@ -92,9 +127,16 @@ static long edge_23(void)
 }
 
 static const struct work works[] = {
-	{"cost", cost},	      {"edge_20", edge_20}, {"zombie", zombie},
-	{"edge_21", edge_21}, {"edge_22", edge_22}, {"edge_22_new_image", edge_22_new_image},
-	{"edge_23", edge_23}, {NULL, NULL},
+	{"cost", cost},
+	{"edge_20", edge_20},
+	{"zombie", zombie},
+	{"edge_21", edge_21},
+	{"edge_22", edge_22},
+	{"edge_22_new_image", edge_22_new_image},
+	{"edge_23", edge_23},
+	{"edge_22_thread", edge_22_thread},
+	{"edge_23_leader", edge_23_leader},
+	{NULL, NULL},
 };
 
 int main(int argc, char **argv)
