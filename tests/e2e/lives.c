@@ -99,8 +99,8 @@ static void *outlive(void *leader)
 {
 	pthread_join((pthread_t)leader, NULL);
 	target_write("done edge_23_leader 0\n");
-	for (;;)
-		pause();
+	pause();
+	return NULL;
 }
 
 static long edge_23_leader(void)
