@@ -62,7 +62,7 @@ struct call {
 	struct block_value old; /* realloc: the old block as it was taken from the block map */
 	__u32 stack;
 	__u16 role;
-	__u16 has_old;
+	__u16 has_old; /* 0, 1, or OLD_FREED */
 };
 
 /* A system call under way. */

@@ -47,7 +47,7 @@ static int check_machine(struct session *s)
 		return -ENOTSUP;
 	}
 	if (!s->features.ring_buffer) {
-		log_error("kernel %s has no BPF ring buffers: 5.8 or later is needed",
+		log_error("kernel %s has no BPF ring buffers: 5.12 or later is needed",
 			  s->features.release);
 		return -ENOTSUP;
 	}

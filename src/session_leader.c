@@ -6,7 +6,6 @@
  */
 #include <poll.h>
 
-#include "fd.h"
 #include "log.h"
 #include "session_impl.h"
 
