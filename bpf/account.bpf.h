@@ -26,7 +26,7 @@ static __always_inline void send_alloc(struct context *c, const struct block_key
 	}
 	head_set(&e->head, EVENT_ALLOC, flags, key->proc, block->birth_ns);
 	e->addr = key->addr;
-	e->size_bytes = block->size_bytes;
+	e->sized = block->sized;
 	e->stack = block->stack;
 	e->tid = bpf_get_current_pid_tgid();
 	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
@@ -48,7 +48,7 @@ static __always_inline void send_free(struct context *c, const struct block_key 
 	head_set(&e->head, EVENT_FREE, flags, key->proc, now);
 	e->addr = key->addr;
 	e->birth_ns = block->birth_ns;
-	e->size_bytes = block->size_bytes;
+	e->sized = block->sized;
 	e->stack = block->stack;
 	e->tid = bpf_get_current_pid_tgid();
 	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
@@ -57,7 +57,7 @@ static __always_inline void send_free(struct context *c, const struct block_key 
 static __always_inline void count_free(struct context *c, const struct block_value *block)
 {
 	count_in(c->counters, STAT_FREES, 1);
-	count_in(c->counters, STAT_FREE_BYTES, block->size_bytes);
+	count_in(c->counters, STAT_FREE_BYTES, SEEP_SIZE(block->sized));
 }
 
 /* A block that is live under this key was freed without our seeing it. */
@@ -78,13 +78,13 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 {
 	struct block_key key = {.addr = addr, .proc = c->proc};
 	struct block_value block = {
-		.size_bytes = call->size, .birth_ns = now, .stack = call->stack, .proc = c->proc};
+		.sized = call->size, .birth_ns = now, .stack = call->stack, .proc = c->proc};
 	int err;
 
 	if (c->thread->last_freed == addr)
 		c->thread->last_freed = 0;
 	count_in(c->counters, STAT_ALLOCS, 1);
-	count_in(c->counters, STAT_ALLOC_BYTES, block.size_bytes);
+	count_in(c->counters, STAT_ALLOC_BYTES, SEEP_SIZE(block.sized));
 	err = block_put(&key, &block);
 	if (err == -EEXIST) {
 		block_replaced(c, &key, now);

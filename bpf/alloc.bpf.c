@@ -107,7 +107,7 @@ static __always_inline __u64 size_of_call(const struct pt_regs *ctx, __u64 cooki
 	product = size * count;
 	barrier_var(product); /* clang would make this a 128-bit multiplication, which BPF lacks */
 	/* A product that wraps is a call that fails; what is kept here is never used. */
-	return count && product / count != size ? ~0ULL : product;
+	return count && product / count != size ? SEEP_SIZE_MAX : product;
 }
 
 SEC("uprobe")

@@ -71,11 +71,30 @@ enum alloc_flags {
 	ALLOC_RECOVERED = 1 << 2, /* userspace: read from the block map after a loss */
 };
 
+/*
+ * A size as it was asked for, and above it a tag: what a block stands for when not every block is followed.
+ *
+ * SEEP_TAG_EXACT: itself. Up to SEEP_TAG_PERIOD_MAX: the number of a sampling period (RECORD_SAMPLING of core/record.h):
+ * with a mean of T bytes between samples a block of s bytes was taken with p = 1 - exp(-max(s, 1) / T), so it stands
+ * for 1 / p blocks and s / p bytes. From SEEP_TAG_GIVEN on: whoever sampled it said for how many bytes it stands; the
+ * tag is that weight over the size, a number from 1 on with 5 bits of exponent and 10 of mantissa.
+ */
+#define SEEP_SIZE_BITS 48
+#define SEEP_SIZE_MAX ((1ULL << SEEP_SIZE_BITS) - 1)
+#define SEEP_SIZED(size, tag) ((size) | (__u64)(tag) << SEEP_SIZE_BITS)
+#define SEEP_SIZE(sized) ((sized)&SEEP_SIZE_MAX)
+#define SEEP_TAG(sized) ((__u32)((sized) >> SEEP_SIZE_BITS))
+#define SEEP_TAG_EXACT 0
+#define SEEP_TAG_PERIOD_MAX 0x7fff
+#define SEEP_TAG_GIVEN 0x8000
+#define SEEP_TAG_EXPONENT(tag) ((tag) >> 10 & 0x1f)
+#define SEEP_TAG_MANTISSA(tag) ((tag)&0x3ff) /* the weight is (1 + mantissa / 1024) << exponent */
+
 struct event_alloc {
 	struct event_head head;
 	__u64 addr;
-	__u64 size_bytes; /* as asked for */
-	__u32 stack;	  /* id of the allocating stack, or SEEP_STACK_UNKNOWN */
+	__u64 sized; /* SEEP_SIZED() */
+	__u32 stack; /* id of the allocating stack, or SEEP_STACK_UNKNOWN */
 	__u32 tid;
 };
 
@@ -91,7 +110,7 @@ struct event_free {
 	struct event_head head;
 	__u64 addr;
 	__u64 birth_ns;
-	__u64 size_bytes;
+	__u64 sized; /* SEEP_SIZED() */
 	__u32 stack; /* of the allocation */
 	__u32 tid;
 };
@@ -168,7 +187,14 @@ enum seep_stat {
 	STAT_STACKS_BY_POINTER = 32, /* information: frame pointers were followed in part */
 	STAT_MEMO_HITS = 33,	     /* checking only: stacks that were known again */
 	STAT_MEMO_WRONG = 34,	     /* checking only: of those, not what a full walk found */
-	STAT_NR = 35,
+	/* Exact, also when not every block is followed: */
+	STAT_CALLS = 35,	/* outermost allocator calls, whatever became of them */
+	STAT_CALL_BYTES = 36,	/* what they asked for */
+	STAT_FOREIGN_HITS = 37, /* of slot 0: probes hit by processes that are no targets */
+	STAT_SAMPLES_NESTED =
+		38,	     /* information: samples not taken, the call being part of another */
+	STAT_USDT_HITS = 39, /* runs of programs on probes that a program brings along */
+	STAT_NR = 40,
 };
 
 struct seep_counters {
@@ -200,9 +226,12 @@ enum probe_role {
 	ROLE_REALLOC = 2,   /* resizes ptr; returns the block */
 	ROLE_FREE = 3,	    /* frees ptr */
 	ROLE_ALLOC_OUT = 4, /* stores the block through out, returns 0 on success: posix_memalign */
+	ROLE_RESIZE =
+		5, /* resizes ptr where it is, or not; returns its size from then on: xallocx */
 };
 
 #define COOKIE_ROLE(c) ((__u32)((c)&0xf))
+#define COOKIE_IS_LEAF(c) ((__u32)((c) >> 4 & 1)) /* it calls no other function that has a probe */
 #define COOKIE_SIZE_REG(c) ((__u32)(((c) >> 8) & 0x1f))
 #define COOKIE_COUNT_REG(c) ((__u32)(((c) >> 16) & 0x1f))
 #define COOKIE_PTR_REG(c) ((__u32)(((c) >> 24) & 0x1f)) /* the block, or the out-pointer */
@@ -210,6 +239,7 @@ enum probe_role {
 	((__u32)(((c) >> 32) &                                                                     \
 		 0xff)) /* words pushed since entry: the return address is at sp + 8 * this */
 #define COOKIE_PROBE(c) ((__u32)(((c) >> 40) & 0xffff)) /* index of the probe, for reports */
+#define SEEP_COOKIE_LEAF (1ULL << 4)
 #define SEEP_COOKIE(role, size_reg, count_reg, ptr_reg, sp_words, probe)                           \
 	((__u64)(role) | (__u64)(size_reg) << 8 | (__u64)(count_reg) << 16 |                       \
 	 (__u64)(ptr_reg) << 24 | (__u64)(sp_words) << 32 | (__u64)(probe) << 40)
@@ -222,7 +252,7 @@ struct block_key {
 };
 
 struct block_value {
-	__u64 size_bytes;
+	__u64 sized; /* SEEP_SIZED() */
 	__u64 birth_ns;
 	__u32 stack;
 	__u32 proc; /* as in the key */

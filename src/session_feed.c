@@ -324,7 +324,7 @@ static int resync_seen(const struct block_key *key, const struct block_value *va
 			 .proc = key->proc,
 			 .time_ns = value->birth_ns},
 		.addr = key->addr,
-		.size_bytes = value->size_bytes,
+		.sized = value->sized,
 		.stack = value->stack,
 	};
 	int err;
@@ -371,7 +371,7 @@ static int resync_gone(struct session *s, uint32_t proc, const struct unseen *u,
 			continue;
 		gone.addr = u->block[i].addr;
 		gone.birth_ns = u->block[i].birth_ns;
-		gone.size_bytes = u->block[i].size_bytes;
+		gone.sized = u->block[i].size_bytes;
 		gone.stack = u->block[i].stack;
 		err = session_feed(s, &gone, sizeof(gone));
 	}

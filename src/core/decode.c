@@ -48,6 +48,9 @@ static const struct shape shapes[] = {
 	{RECORD_CPU_TIME, sizeof(struct record_cpu_time), TAIL_NONE, 0},
 	{RECORD_END, sizeof(struct record_end), TAIL_NONE, 0},
 	{RECORD_RESYNC, sizeof(struct event_head), TAIL_NONE, 0},
+	{RECORD_SAMPLING, sizeof(struct record_sampling), TAIL_NONE, 0},
+	{RECORD_STEP, sizeof(struct record_step), TAIL_NONE, 0},
+	{RECORD_UNWATCHED, sizeof(struct event_head), TAIL_NONE, 0},
 };
 
 static const struct shape *shape_of(uint16_t kind)
@@ -102,9 +105,16 @@ static bool has_names(const struct record_symbol *r, size_t nr)
 	return nr >= fixed && has_strings(r, nr, fixed, 3 * (size_t)r->nr);
 }
 
+static bool is_sane_step(const struct record_step *step)
+{
+	return step->mode >= STEP_EXACT && step->mode <= STEP_DETACHED && step->why >= STEP_START &&
+	       step->why <= STEP_ROOM && step->period_bytes && step->duty_permille <= 1000;
+}
+
 /* What else must hold for some kinds. */
 static bool is_sane(const struct event_head *head)
 {
+	const struct record_sampling *sampling = (const void *)head;
 	const struct record_mapping *mapping = (const void *)head;
 	const struct record_run *run = (const void *)head;
 
@@ -113,6 +123,11 @@ static bool is_sane(const struct event_head *head)
 	if (head->kind == RECORD_RUN)
 		return (run->mode == RUN_LEAKS || run->mode == RUN_FAULTS) && run->fault_period &&
 		       run->sample_bytes;
+	if (head->kind == RECORD_SAMPLING)
+		return sampling->tag && sampling->tag <= SEEP_TAG_PERIOD_MAX &&
+		       sampling->period_bytes;
+	if (head->kind == RECORD_STEP)
+		return is_sane_step((const void *)head);
 	return true;
 }
 

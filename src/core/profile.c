@@ -200,6 +200,10 @@ static int feed_record(struct profile *p, const void *record, size_t nr)
 	case RECORD_RESYNC:
 		p->resyncs++;
 		return 0;
+	case RECORD_SAMPLING:
+	case RECORD_STEP:
+	case RECORD_UNWATCHED:
+		return 0;
 	case RECORD_COUNTERS:
 		return feed_counters(p, record, nr);
 	case RECORD_PROBE:

@@ -124,7 +124,7 @@ int feed_alloc(struct profile *p, const struct event_alloc *e)
 {
 	struct heap_block block = {.addr = e->addr,
 				   .birth_ns = e->head.time_ns,
-				   .size_bytes = e->size_bytes,
+				   .size_bytes = SEEP_SIZE(e->sized),
 				   .stack = e->stack};
 	struct image *image = profile_add_image(p, e->head.proc);
 	struct site *site;
@@ -140,12 +140,12 @@ int feed_alloc(struct profile *p, const struct event_alloc *e)
 	if (outcome == HEAP_DUPLICATE)
 		return 0;
 	if (outcome == HEAP_REVIVED) {
-		site_undo_free(site, e->size_bytes);
+		site_undo_free(site, SEEP_SIZE(e->sized));
 		return 0;
 	}
-	site_add_alloc(site, e->size_bytes);
+	site_add_alloc(site, SEEP_SIZE(e->sized));
 	if (image->ended)
-		site_add_released(site, 1, e->size_bytes);
+		site_add_released(site, 1, SEEP_SIZE(e->sized));
 	return 0;
 }
 
@@ -153,7 +153,7 @@ int feed_free(struct profile *p, const struct event_free *e)
 {
 	struct heap_block block = {.addr = e->addr,
 				   .birth_ns = e->birth_ns,
-				   .size_bytes = e->size_bytes,
+				   .size_bytes = SEEP_SIZE(e->sized),
 				   .stack = e->stack};
 	uint64_t age_ns = e->head.time_ns > e->birth_ns ? e->head.time_ns - e->birth_ns : 0;
 	struct image *image = profile_add_image(p, e->head.proc);
@@ -171,11 +171,11 @@ int feed_free(struct profile *p, const struct event_free *e)
 		return 0;
 	/* What was lost has not been freed. */
 	if (e->head.flags & FREE_LOST)
-		site_add_released(site, 1, e->size_bytes);
+		site_add_released(site, 1, SEEP_SIZE(e->sized));
 	else
-		site_add_free(site, e->size_bytes, age_ns);
+		site_add_free(site, SEEP_SIZE(e->sized), age_ns);
 	if (image->ended)
-		site_add_released(site, -1, e->size_bytes);
+		site_add_released(site, -1, SEEP_SIZE(e->sized));
 	return 0;
 }
 

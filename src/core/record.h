@@ -33,7 +33,12 @@ enum record_kind {
 	RECORD_END = 265,      /* struct record_end, last in the stream */
 	RECORD_RESYNC =
 		266, /* struct event_head alone: the block map has been read again at time_ns */
-	RECORD_KIND_NR = 267,
+	RECORD_SAMPLING = 267, /* struct record_sampling: what a tag of event.h means */
+	RECORD_STEP = 268,     /* struct record_step: from now on less, or more, is followed */
+	RECORD_UNWATCHED =
+		269, /* struct event_head alone: no free is seen between now and the next step; what is live is
+				   released */
+	RECORD_KIND_NR = 270,
 };
 
 enum run_mode {
@@ -54,7 +59,41 @@ struct record_target {
 	__u32 tgid;
 	__u32 zero;
 	__u64 start_ticks; /* field 22 of /proc/PID/stat: with the tgid, who it really is */
-	char strings[];	   /* comm, executable */
+	char strings[];	   /* comm, executable, and since 1.1 its cgroup, "/a/b" */
+};
+
+/* The period of blocks with this tag (event.h). Comes before the first of them. */
+struct record_sampling {
+	struct event_head head;
+	__u32 tag; /* 1..SEEP_TAG_PERIOD_MAX */
+	__u32 zero;
+	__u64 period_bytes; /* mean distance of samples, at least 1 */
+};
+
+enum step_mode {
+	STEP_EXACT = 1,	   /* every allocation */
+	STEP_SAMPLED = 2,  /* by bytes: period_bytes */
+	STEP_WINDOWS = 3,  /* sampled, and only duty_permille of the time */
+	STEP_FAULTS = 4,   /* no allocations, only page faults */
+	STEP_DETACHED = 5, /* nothing */
+};
+
+enum step_why {
+	STEP_START = 1,	      /* the first one */
+	STEP_OVER_TARGET = 2, /* probes cost the targets more than --max-overhead */
+	STEP_OVER_CPU = 3,    /* seep itself uses more than --max-cpu */
+	STEP_OVER_MEMORY = 4, /* seep itself uses more than --max-memory */
+	STEP_ROOM = 5,	      /* there is room for more */
+};
+
+/* What the governor has decided; holds from time_ns on. */
+struct record_step {
+	struct event_head head;
+	__u32 mode;	     /* enum step_mode */
+	__u32 why;	     /* enum step_why */
+	__u64 period_bytes;  /* 1: every allocation */
+	__u32 duty_permille; /* 1000: always */
+	__u32 overhead_ppm;  /* measured before it, of the targets' CPU time, in millionths */
 };
 
 enum mapping_flags {
@@ -143,6 +182,8 @@ struct record_end {
 
 _Static_assert(sizeof(struct record_run) == 40, "record_run");
 _Static_assert(sizeof(struct record_target) == 32, "record_target");
+_Static_assert(sizeof(struct record_sampling) == 32, "record_sampling");
+_Static_assert(sizeof(struct record_step) == 40, "record_step");
 _Static_assert(sizeof(struct record_mapping) == 40, "record_mapping");
 _Static_assert(sizeof(struct record_stack) == 24, "record_stack");
 _Static_assert(sizeof(struct record_symbol_frame) == 16, "record_symbol_frame");

@@ -63,7 +63,7 @@ static struct event_alloc expect_alloc(__u64 addr, __u64 size, __u16 flags)
 	const struct event_alloc *e = next_event(EVENT_ALLOC);
 
 	assert_int_equal(e->addr, addr);
-	assert_int_equal(e->size_bytes, size);
+	assert_int_equal(e->sized, size);
 	assert_int_equal(e->head.flags, flags);
 	assert_int_equal(e->head.proc, PROC);
 	assert_int_equal(e->tid, fake.tid);
@@ -75,7 +75,7 @@ static struct event_free expect_free(__u64 addr, __u64 size, __u16 flags)
 	const struct event_free *e = next_event(EVENT_FREE);
 
 	assert_int_equal(e->addr, addr);
-	assert_int_equal(e->size_bytes, size);
+	assert_int_equal(e->sized, size);
 	assert_int_equal(e->head.flags, flags);
 	assert_int_equal(e->head.proc, PROC);
 	return *e;
@@ -93,7 +93,7 @@ static void assert_live(__u64 addr, __u64 size)
 	struct block_value *block = block_at(addr);
 
 	assert_non_null(block);
-	assert_int_equal(block->size_bytes, size);
+	assert_int_equal(block->sized, size);
 }
 
 /* The kernel's side of the balance. */

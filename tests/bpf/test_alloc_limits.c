@@ -164,7 +164,7 @@ static void test_two_targets_with_equal_addresses(void **state)
 	assert_int_equal(fake_map_nr(&blocks), 2);
 	call_free(SP, BLOCK);
 	e = next_event(EVENT_FREE);
-	assert_int_equal(e->size_bytes, 9);
+	assert_int_equal(e->sized, 9);
 	assert_live(BLOCK, 7);
 	assert_int_equal(counter(STAT_MISSED_FREES), 0);
 }

@@ -18,7 +18,7 @@ static int put(unsigned int i, __u32 proc)
 {
 	struct block_key key = key_of(i, proc);
 	struct block_value block = {
-		.size_bytes = 100 + i, .birth_ns = 1000 + i, .stack = i + 1, .proc = proc};
+		.sized = 100 + i, .birth_ns = 1000 + i, .stack = i + 1, .proc = proc};
 
 	return block_put(&key, &block);
 }
@@ -29,7 +29,7 @@ static void assert_taken(unsigned int i, __u32 proc)
 	struct block_value block = {0};
 
 	assert_true(block_take(&key, &block));
-	assert_int_equal(block.size_bytes, 100 + i);
+	assert_int_equal(block.sized, 100 + i);
 	assert_int_equal(block.birth_ns, 1000 + i);
 	assert_int_equal(block.stack, i + 1);
 	assert_int_equal(block.proc, proc);

@@ -148,7 +148,7 @@ int stream_alloc(struct stream *s, uint64_t addr, uint64_t birth_ns, uint64_t by
 {
 	struct event_alloc e = {.head = head_of(EVENT_ALLOC, 0, STREAM_PROC, birth_ns),
 				.addr = addr,
-				.size_bytes = bytes,
+				.sized = bytes,
 				.stack = stack};
 
 	return take(s, &e, sizeof(e));
@@ -167,7 +167,7 @@ int stream_free(struct stream *s, const struct heap_block *block, uint64_t time_
 	struct event_free e = {.head = head_of(EVENT_FREE, flags, STREAM_PROC, time_ns),
 			       .addr = block->addr,
 			       .birth_ns = block->birth_ns,
-			       .size_bytes = block->size_bytes,
+			       .sized = block->size_bytes,
 			       .stack = block->stack};
 
 	return take(s, &e, sizeof(e));
@@ -211,6 +211,23 @@ int stream_counter(struct stream *s, uint32_t proc, enum seep_stat stat, uint64_
 
 	values[stat] = value;
 	return stream_counters(s, proc, values);
+}
+
+int stream_sampling(struct stream *s, uint32_t tag, uint64_t period_bytes)
+{
+	struct record_sampling r = {.head = {.kind = RECORD_SAMPLING, .time_ns = STREAM_START_NS},
+				    .tag = tag,
+				    .period_bytes = period_bytes};
+
+	return take(s, &r, sizeof(r));
+}
+
+int stream_step(struct stream *s, const struct record_step *what, uint64_t time_ns)
+{
+	struct record_step r = *what;
+
+	r.head = (struct event_head){.kind = RECORD_STEP, .time_ns = STREAM_START_NS + time_ns};
+	return take(s, &r, sizeof(r));
 }
 
 int stream_cpu_time(struct stream *s, uint32_t proc, uint64_t cpu_ns)

@@ -47,7 +47,9 @@ int stream_counter(struct stream *s, uint32_t proc, enum seep_stat stat, uint64_
 int stream_counters(struct stream *s, uint32_t proc, const uint64_t value[STAT_NR]);
 int stream_cpu_time(struct stream *s, uint32_t proc, uint64_t cpu_ns);
 int stream_probe(struct stream *s, const char *function, uint32_t cost_ns, uint32_t flags);
-/* RECORD_TICK, RECORD_RESYNC or RECORD_END. */
+int stream_sampling(struct stream *s, uint32_t tag, uint64_t period_bytes);
+int stream_step(struct stream *s, const struct record_step *what, uint64_t time_ns);
+/* RECORD_TICK, RECORD_RESYNC, RECORD_UNWATCHED or RECORD_END. */
 int stream_mark(struct stream *s, uint16_t kind, uint16_t flags, uint64_t time_ns);
 
 /* The block that stream_alloc() would have made. */

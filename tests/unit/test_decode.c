@@ -68,6 +68,15 @@ static void make_samples(struct samples *samples)
 	assert_int_equal(stream_cpu_time(&s, STREAM_PROC, 7), 0);
 	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 7), 0);
 	assert_int_equal(stream_mark(&s, RECORD_RESYNC, 0, 7), 0);
+	assert_int_equal(stream_mark(&s, RECORD_UNWATCHED, 0, 7), 0);
+	assert_int_equal(stream_sampling(&s, 1, 4096), 0);
+	assert_int_equal(stream_step(&s,
+				     &(struct record_step){.mode = STEP_WINDOWS,
+							   .why = STEP_OVER_TARGET,
+							   .period_bytes = 4096,
+							   .duty_permille = 20},
+				     7),
+			 0);
 	assert_int_equal(stream_mark(&s, RECORD_END, 0, 7), 0);
 }
 

@@ -103,11 +103,11 @@ static void add_alloc(struct events *events, uint32_t proc, uint64_t addr, uint6
 
 	event->nr = sizeof(event->alloc);
 	event->alloc.addr = addr;
-	event->alloc.size_bytes = 1 + birth % 97;
+	event->alloc.sized = 1 + birth % 97;
 	event->alloc.stack = 1 + (uint32_t)(addr >> 4) % 5;
 	events->allocs++;
 	events->live++;
-	events->live_bytes += event->alloc.size_bytes;
+	events->live_bytes += event->alloc.sized;
 }
 
 static void add_free(struct events *events, uint32_t proc, uint64_t addr, uint64_t birth,
@@ -119,11 +119,11 @@ static void add_free(struct events *events, uint32_t proc, uint64_t addr, uint64
 	event->head.flags = flags;
 	event->free.addr = addr;
 	event->free.birth_ns = STREAM_START_NS + birth;
-	event->free.size_bytes = 1 + birth % 97;
+	event->free.sized = 1 + birth % 97;
 	event->free.stack = 1 + (uint32_t)(addr >> 4) % 5;
 	events->frees++;
 	events->live--;
-	events->live_bytes -= event->free.size_bytes;
+	events->live_bytes -= event->free.sized;
 }
 
 /* Says again what an allocation said: a failed realloc put its old block back. */
@@ -367,7 +367,7 @@ static int feed_flagged_alloc(struct profile *profile, uint64_t birth, uint16_t 
 					 .proc = STREAM_PROC,
 					 .time_ns = STREAM_START_NS + birth},
 				.addr = ADDR,
-				.size_bytes = 13,
+				.sized = 13,
 				.stack = 7};
 
 	return profile_feed(profile, &e, sizeof(e));
@@ -588,7 +588,7 @@ static void test_refused_changes_nothing(void **state)
 		if (kind && kind < EVENT_KIND_NR)
 			continue;
 		if (kind == RECORD_TICK || kind == RECORD_RESYNC || kind == RECORD_END ||
-		    kind == RECORD_COUNTERS || kind == RECORD_CPU_TIME)
+		    kind == RECORD_UNWATCHED || kind == RECORD_COUNTERS || kind == RECORD_CPU_TIME)
 			continue;
 		for (size_t nr = 16; nr <= sizeof(record); nr += 8)
 			assert_int_equal(profile_feed(profile, record, nr), -EBADMSG);

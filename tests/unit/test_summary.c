@@ -496,7 +496,7 @@ static void test_processes_apart(void **state)
 	struct event_alloc e = {
 		.head = {.kind = EVENT_ALLOC, .proc = SEEP_PROC(2, 1), .time_ns = STREAM_START_NS},
 		.addr = ADDR,
-		.size_bytes = 7,
+		.sized = 7,
 		.stack = 1};
 	struct stream s;
 	struct profile *profile = new_profile(&s);
