@@ -59,7 +59,7 @@ static const struct cli_option options[] = {
 	 "different stacks of each size that the kernel\nside can hold; 64K without it"},
 	{"ring-size", 0, CLI_POWER, LIVE, FIELD(ring_bytes), 4096, 1u << 30, "SIZE",
 	 "a power of two from 4K to 1G, such as 8M",
-	 "size of each ring buffer, a power of two;\n8M without it"},
+	 "what each ring buffer may grow to, a power of\ntwo; 8M without it"},
 	{"unwind-memory", 0, CLI_SIZE, LIVE, FIELD(unwind_bytes), UINT64_C(4) << 20,
 	 UINT64_C(4) << 30, "SIZE", "a size from 4M to 4G, such as 256M",
 	 "memory for unwind tables, 8 bytes a row;\n128M without it"},

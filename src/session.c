@@ -270,6 +270,7 @@ static int tick(struct session *s)
 		nr = ring_set_drain(s->rings);
 		err = nr < 0 ? (int)nr : session_resync(s);
 	}
+	(void)loader_grow_blocks(s->loader); /* without memory for it, blocks go to the hash */
 	if (!err)
 		err = session_feed_counters(s);
 	now_ns = session_now_ns();
