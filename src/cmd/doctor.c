@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach.h"
 #include "calibrate.h"
 #include "cmd.h"
 #include "coverage.h"
@@ -61,7 +62,18 @@ static bool print_rights(void)
 	return false;
 }
 
-static void print_costs(const struct kernel_features *features)
+static void print_kind(const struct calibration *cost, enum attach_kind kind)
+{
+	if (!calibration_ns(cost, kind, true, false)) {
+		printf("  %-9s not on this kernel\n", attach_kind_name(kind));
+		return;
+	}
+	printf("  %-9s %7u ns  %7u ns  %10u ns  %7u ns\n", attach_kind_name(kind),
+	       calibration_ns(cost, kind, true, false), calibration_ns(cost, kind, true, true),
+	       calibration_ns(cost, kind, false, false), calibration_ns(cost, kind, false, true));
+}
+
+static int measure_costs(const struct kernel_features *features, struct calibration *cost)
 {
 	struct loader_options options = {.ring_bytes = 4096,
 					 .allocations = true,
@@ -71,26 +83,31 @@ static void print_costs(const struct kernel_features *features)
 					 .max_frames = 1,
 					 .max_mappings = 1};
 	struct calibrator *calibrator = NULL;
-	struct calibration cost = {0};
 	struct loader *loader = NULL;
 	int err = loader_new(&options, features, &loader);
 
 	if (!err)
 		err = calibrate_start(loader_program_fd(loader, PROGRAM_FLOOR), &calibrator);
 	if (!err)
-		err = calibrate_finish(calibrator, &cost);
-	printf("cost of a probe\n");
-	if (err)
-		printf("  not measured: %s\n", strerror(-err));
-	else
-		printf("  %6u ns  entry, emulated instruction\n"
-		       "  %6u ns  entry, single-stepped instruction\n"
-		       "  %6u ns  entry and return, emulated\n"
-		       "  %6u ns  entry and return, single-stepped\n",
-		       cost.emulated_entry_ns, cost.stepped_entry_ns, cost.emulated_return_ns,
-		       cost.stepped_return_ns);
+		err = calibrate_finish(calibrator, cost);
 	calibrate_free(calibrator);
 	loader_free(loader);
+	return err;
+}
+
+static void print_costs(const struct calibration *cost, int err)
+{
+	if (err) {
+		printf("cost of a call with an empty program: not measured: %s\n", strerror(-err));
+		return;
+	}
+	printf("cost of a call with an empty program\n"
+	       "             emulated instruction  single-stepped\n"
+	       "  link          entry   and return       entry   and return\n");
+	print_kind(cost, ATTACH_PERF);
+	print_kind(cost, ATTACH_MULTI);
+	print_kind(cost, ATTACH_SESSION);
+	printf("  the entry of a session skips its return, when a call is not sampled\n");
 }
 
 static void print_hazard(int answer, const char *what)
@@ -275,7 +292,8 @@ int cmd_doctor(const struct cli_options *cli)
 {
 	struct hazard_kernel hazards = {0};
 	struct kernel_features features;
-	int status = EXIT_COMPLETE;
+	struct calibration cost = {0};
+	int status = EXIT_COMPLETE, err;
 	size_t i;
 
 	kernel_probe(&features);
@@ -283,7 +301,8 @@ int cmd_doctor(const struct cli_options *cli)
 	if (!print_rights() || !features.btf || !features.ring_buffer || !features.atomics) {
 		status = EXIT_FAILED;
 	} else {
-		print_costs(&features);
+		err = measure_costs(&features, &cost);
+		print_costs(&cost, err);
 		print_hazards(&hazards);
 	}
 	for (i = 0; i < cli->nr_pids; i++) {
