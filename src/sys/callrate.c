@@ -137,7 +137,7 @@ static uint64_t cpu_since(struct counting *c, uint64_t wall_ns)
 	if (c->machine)
 		return cputime_machine(wall_ns);
 	/* without memory it would be the wrong number that is known: 0 */
-	(void)cputimes_since(&c->times, c->tgid, c->nr_tgids, &ns);
+	(void)cputimes_since(&c->times, c->tgid, c->nr_tgids, 0, &ns);
 	return ns;
 }
 

@@ -36,7 +36,8 @@ uint64_t cputime_machine(uint64_t wall_ns)
 	return wall_ns * (nr > 0 ? (uint64_t)nr : 1);
 }
 
-int cputimes_since(struct cputimes *times, const pid_t *tgid, size_t nr, uint64_t *ns)
+int cputimes_since(struct cputimes *times, const pid_t *tgid, size_t nr, uint64_t new_ns,
+		   uint64_t *ns)
 {
 	struct map64 now = {0};
 	uint64_t sum = 0, used, before;
@@ -45,7 +46,9 @@ int cputimes_since(struct cputimes *times, const pid_t *tgid, size_t nr, uint64_
 	for (i = 0; i < nr; i++) {
 		if (cputime_of(tgid[i], &used))
 			continue;
-		if (map64_get(&times->last, (uint64_t)tgid[i], &before) && used > before)
+		if (!map64_get(&times->last, (uint64_t)tgid[i], &before))
+			sum += used < new_ns ? used : new_ns;
+		else if (used > before)
 			sum += used - before;
 		if (map64_put(&now, (uint64_t)tgid[i], used)) {
 			map64_release(&now);

@@ -24,10 +24,11 @@ struct cputimes {
 };
 
 /*
- * *ns: what these processes have used since the last call, each only if it was among them then. One that has gone counts
- * no more, and a process with the number of one that has gone begins anew. 0 or -ENOMEM.
+ * *ns: what these processes have used since the last call. One that was not among them then counts with all that it has
+ * ever used, but at most new_ns: it may have been born since. One that has gone counts no more. 0 or -ENOMEM.
  */
-int cputimes_since(struct cputimes *times, const pid_t *tgid, size_t nr, uint64_t *ns);
+int cputimes_since(struct cputimes *times, const pid_t *tgid, size_t nr, uint64_t new_ns,
+		   uint64_t *ns);
 void cputimes_release(struct cputimes *times);
 
 #endif

@@ -212,14 +212,17 @@ static void test_cpu_time(void **state)
 	uint64_t ns = 1, own = cputime_own(), of;
 
 	(void)state;
-	assert_int_equal(cputimes_since(&times, tgid, 2, &ns), 0);
+	assert_int_equal(cputimes_since(&times, tgid, 2, 0, &ns), 0);
 	assert_int_equal(ns, 0); /* from now on */
 	while (cputime_own() < own + 30 * MS)
 		;
-	assert_int_equal(cputimes_since(&times, tgid, 2, &ns), 0);
+	assert_int_equal(cputimes_since(&times, tgid, 2, 0, &ns), 0);
 	assert_true(ns >= 10 * MS);
-	assert_int_equal(cputimes_since(&times, tgid + 1, 1, &ns), 0);
+	assert_int_equal(cputimes_since(&times, tgid + 1, 1, 0, &ns), 0);
 	assert_int_equal(ns, 0);
+	/* new again: no more than it may have used meanwhile */
+	assert_int_equal(cputimes_since(&times, tgid, 1, 17, &ns), 0);
+	assert_int_equal(ns, 17);
 	cputimes_release(&times);
 	assert_int_equal(cputime_of(4194304, &of), -ESRCH);
 	assert_int_equal(cputime_of(0, &of), -ESRCH);
