@@ -14,14 +14,14 @@
 #include "kernel.h"
 #include "loader.h"
 #include "log.h"
+#include "predict.h"
+#include "progtime.h"
 #include "watch.h"
 
-static void line(bool there, const char *what, const char *without)
+/* A rung of the ladder: what it gives, or what there is without it. */
+static void line(bool there, const char *what, const char *gives, const char *without)
 {
-	if (there)
-		printf("  yes  %s\n", what);
-	else
-		printf("  NO   %s: %s\n", what, without);
+	printf("  %s  %-33s %s\n", there ? "yes" : "NO ", what, there ? gives : without);
 }
 
 static bool is_told_of_code(void)
@@ -33,21 +33,43 @@ static bool is_told_of_code(void)
 	return !err;
 }
 
+static bool can_time_programs(void)
+{
+	struct progtime time;
+	bool can;
+
+	progtime_init(&time);
+	can = !progtime_begin(&time, NULL, 0);
+	progtime_release(&time);
+	return can;
+}
+
 static void print_features(const struct kernel_features *f)
 {
 	printf("kernel %s\n", f->release);
-	line(f->btf, "type information (BTF)", "needed: CONFIG_DEBUG_INFO_BTF");
-	line(f->ring_buffer, "BPF ring buffers (5.8)", "needed");
-	line(f->uprobe_pmu, "uprobes by perf event", "no allocations: CONFIG_UPROBE_EVENTS");
-	line(f->uprobe_cookie, "cookies of uprobes (5.15)", "no allocations");
-	line(f->task_storage, "task storage (5.11)", "thread state in a hash, slower");
-	line(f->task_pt_regs, "registers of system calls (5.15)", "no stacks of mappings");
-	line(f->hash_on_demand, "maps that grow on demand (6.1)", "all allocated at start");
-	line(f->atomics, "atomic operations (5.12)", "needed");
-	line(f->syscall_tracepoints, "tracepoints of system calls", "no mappings");
-	line(is_told_of_code(), "records of new code (perf MMAP2)", "looked for now and then");
-	line(f->uprobe_multi, "uprobe multi links (6.6)", "not used yet");
-	line(f->uprobe_session, "uprobe session links (6.13)", "not used yet");
+	line(f->btf, "type information (BTF)", "programs fit this kernel",
+	     "needed: CONFIG_DEBUG_INFO_BTF");
+	line(f->ring_buffer, "BPF ring buffers (5.8)", "events", "needed");
+	line(f->atomics, "atomic operations (5.12)", "tables without locks", "needed");
+	line(f->uprobe_pmu, "uprobes by perf event", "allocations",
+	     "no allocations: CONFIG_UPROBE_EVENTS");
+	line(f->uprobe_cookie, "cookies of uprobes (5.15)", "probes know their function",
+	     "no allocations");
+	line(f->uprobe_multi, "uprobe multi links (6.6)", "many probes go at once: windows",
+	     "perf events, 0.1 s each to remove");
+	line(f->uprobe_session, "uprobe session links (6.13)", "no return trap if not sampled",
+	     "every return is trapped");
+	line(f->task_storage, "task storage (5.11)", "state of a thread at hand",
+	     "in a hash, slower");
+	line(f->hash_on_demand, "maps that grow on demand (6.1)", "memory as it is used",
+	     "all allocated at start");
+	line(f->syscall_tracepoints, "tracepoints of system calls", "mappings", "no mappings");
+	line(f->task_pt_regs, "registers of system calls (5.15)", "stacks of mappings",
+	     "no stacks of mappings");
+	line(is_told_of_code(), "records of new code (perf MMAP2)", "followed as it is mapped",
+	     "looked for now and then");
+	line(can_time_programs(), "run times of programs (5.8)", "what ours cost is measured",
+	     "what ours cost is guessed");
 }
 
 static bool print_rights(void)
@@ -171,9 +193,10 @@ static void print_object(const struct discover_object *object)
 		site = &object->site[i];
 		snprintf(place, sizeof(place), "%s+%u", site->function->symbol,
 			 site->placement.offset);
-		printf("    %-26s %-24s %s%s\n", place, site->placement.instruction,
-		       site->placement.emulated ? "emulated" : "single-stepped: ",
-		       site->placement.emulated ? "" : site->placement.why);
+		printf("    %-26s %-24s %s\n", place, site->placement.instruction,
+		       site->placement.emulated ? "emulated" : "single-stepped");
+		if (!site->placement.emulated)
+			printf("      %s\n", site->placement.why);
 	}
 }
 
@@ -210,7 +233,7 @@ static void print_names(const struct coverage_file *file)
 		printf("names from its symbol table only");
 		break;
 	case COVERAGE_DEBUG_FILE:
-		printf("names from %s", file->debug_path);
+		printf("names from\n                %s", file->debug_path);
 		break;
 	case COVERAGE_DEBUG_INFORMATION:
 		printf("names from its debug information");
@@ -220,7 +243,8 @@ static void print_names(const struct coverage_file *file)
 
 static void print_file(const struct coverage_file *file)
 {
-	printf("  %8llu KiB  %s: ", (unsigned long long)file->bytes / 1024, file->path);
+	printf("  %8llu KiB  %s\n                ", (unsigned long long)file->bytes / 1024,
+	       file->path);
 	if (file->error) {
 		printf("cannot be read: %s\n", strerror(-file->error));
 		return;
@@ -255,7 +279,15 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 	return 0;
 }
 
-static int print_process(pid_t tgid, struct hazard_kernel *hazards)
+/* What is known of this machine by now. */
+struct machine {
+	struct kernel_features features;
+	struct calibration cost;
+	bool may_probe, has_cost;
+	struct hazard_kernel hazards;
+};
+
+static int print_process(pid_t tgid, struct machine *machine)
 {
 	struct discover_found *found = NULL;
 	struct discover discover;
@@ -278,7 +310,10 @@ static int print_process(pid_t tgid, struct hazard_kernel *hazards)
 			print_object(found[i].object);
 		if (!nr)
 			printf("  no allocator in %zu executable files\n", searched);
-		err = print_guards(tgid, hazards);
+		err = print_guards(tgid, &machine->hazards);
+		if (!err && machine->may_probe)
+			predict_print(&discover, tgid, &machine->features,
+				      machine->has_cost ? &machine->cost : NULL);
 		if (print_code(tgid, &maps))
 			err = -ESRCH;
 	}
@@ -290,23 +325,24 @@ static int print_process(pid_t tgid, struct hazard_kernel *hazards)
 
 int cmd_doctor(const struct cli_options *cli)
 {
-	struct hazard_kernel hazards = {0};
-	struct kernel_features features;
-	struct calibration cost = {0};
+	struct machine machine = {0};
 	int status = EXIT_COMPLETE, err;
 	size_t i;
 
-	kernel_probe(&features);
-	print_features(&features);
-	if (!print_rights() || !features.btf || !features.ring_buffer || !features.atomics) {
+	kernel_probe(&machine.features);
+	print_features(&machine.features);
+	if (!print_rights() || !machine.features.btf || !machine.features.ring_buffer ||
+	    !machine.features.atomics) {
 		status = EXIT_FAILED;
 	} else {
-		err = measure_costs(&features, &cost);
-		print_costs(&cost, err);
-		print_hazards(&hazards);
+		err = measure_costs(&machine.features, &machine.cost);
+		machine.has_cost = !err;
+		machine.may_probe = true;
+		print_costs(&machine.cost, err);
+		print_hazards(&machine.hazards);
 	}
 	for (i = 0; i < cli->nr_pids; i++) {
-		if (print_process(cli->pid[i], &hazards))
+		if (print_process(cli->pid[i], &machine))
 			status = EXIT_FAILED;
 	}
 	return status;
