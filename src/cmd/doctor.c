@@ -18,6 +18,14 @@
 #include "progtime.h"
 #include "watch.h"
 
+/* What is known of this machine by now. */
+struct machine {
+	struct kernel_features features;
+	struct calibration cost;
+	bool may_probe, has_cost;
+	struct hazard_kernel hazards;
+};
+
 /* A rung of the ladder: what it gives, or what there is without it. */
 static void line(bool there, const char *what, const char *gives, const char *without)
 {
@@ -154,28 +162,39 @@ static void print_hazards(struct hazard_kernel *kernel)
 	print_hazard(kernel->seccomp_filter, "return probes and seccomp filters");
 	print_hazard(kernel->seccomp_strict, "return probes and strict seccomp");
 	print_hazard(kernel->shadow_stack, "return probes and shadow stacks");
-	printf("  avoided    nop5 in leaf functions: never chosen for a probe\n");
+	printf("  avoided    nop5 in leaf functions: never chosen for a probe\n"
+	       "  avoided    return probes in functions of Go, whose stacks move\n"
+	       "  avoided    return probes in operator new of jemalloc and the like: exceptions\n"
+	       "  refused    32-bit processes\n");
 }
 
-/* 0 when return probes do this process no harm. */
-static int print_guards(pid_t tgid, struct hazard_kernel *kernel)
+/* 0 when probes do this process no harm. */
+static int print_guards(pid_t tgid, bool is_32bit, struct machine *machine)
 {
 	char why[HAZARD_WHY_BYTES], comm[64];
 	struct proc_guards guards;
+	const struct hazard_facts facts = {.features = &machine->features,
+					   .kernel = &machine->hazards,
+					   .guards = &guards,
+					   .is_32bit = is_32bit,
+					   .with_return = true};
+	enum attach_kind link;
 	int err = proc_read_guards(tgid, &guards);
 
 	if (err) {
 		printf("  unknown    its threads: %s\n", strerror(-err));
 		return err;
 	}
-	err = hazard_check(kernel, &guards, why, sizeof(why));
+	(void)hazard_check(&machine->hazards, &guards, why, sizeof(why)); /* to have it tried */
+	err = hazard_decide(&facts, &link, why, sizeof(why));
 	if (err)
 		printf("  %s  %s\n", err > 0 ? "DANGEROUS" : "unknown  ", why);
 	else
-		printf("  safe       %s, %s, %s shadow stack\n",
+		printf("  safe       %s, %s, %s shadow stack\n"
+		       "  probes     by %s links\n",
 		       guards.seccomp_filter ? "seccomp filter" : "no seccomp filter",
 		       guards.seccomp_strict ? "strict seccomp" : "no strict seccomp",
-		       guards.shadow_stack ? "a" : "no");
+		       guards.shadow_stack ? "a" : "no", attach_kind_name(link));
 	if (guards.tracer_tid && !proc_read_comm(guards.tracer_tid, comm, sizeof(comm)))
 		printf("  traced     by %d (%s): its debugger will see our breakpoints\n",
 		       (int)guards.tracer_tid, comm);
@@ -279,14 +298,6 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 	return 0;
 }
 
-/* What is known of this machine by now. */
-struct machine {
-	struct kernel_features features;
-	struct calibration cost;
-	bool may_probe, has_cost;
-	struct hazard_kernel hazards;
-};
-
 static int print_process(pid_t tgid, struct machine *machine)
 {
 	struct discover_found *found = NULL;
@@ -310,7 +321,7 @@ static int print_process(pid_t tgid, struct machine *machine)
 			print_object(found[i].object);
 		if (!nr)
 			printf("  no allocator in %zu executable files\n", searched);
-		err = print_guards(tgid, &machine->hazards);
+		err = print_guards(tgid, info.is_32bit, machine);
 		if (!err && machine->may_probe)
 			predict_print(&discover, tgid, &machine->features,
 				      machine->has_cost ? &machine->cost : NULL);

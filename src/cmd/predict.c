@@ -13,13 +13,6 @@
 
 #define MAX_OVERHEAD 0.05 /* what a run without --max-overhead has */
 
-static enum attach_kind best_kind(const struct kernel_features *features)
-{
-	if (!features->uprobe_multi)
-		return ATTACH_PERF;
-	return features->uprobe_session ? ATTACH_SESSION : ATTACH_MULTI;
-}
-
 static void print_count(uint64_t hits, uint64_t counted_ns, const char *what)
 {
 	char text[FORMAT_MAX];
@@ -147,7 +140,7 @@ void predict_print(struct discover *discover, pid_t tgid, const struct kernel_fe
 	for (i = 0; i < nr && !err; i++)
 		err = callrate_add(&places, tgid, &found[i], false);
 	if (!err && places.nr)
-		err = count_and_print(found, nr, &places, best_kind(features), cost);
+		err = count_and_print(found, nr, &places, loader_choose_kind(0, features), cost);
 	if (err)
 		printf("calls: not counted: %s\n",
 		       err == -ENOTSUP ? "this kernel has no multi links" : strerror(-err));
