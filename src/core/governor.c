@@ -44,6 +44,12 @@ static double allowed_ns(const struct governor *g, uint64_t time_ns)
 	return CREDITED * g->options.max_overhead * governor_at_least(g->cpus, 1) * (double)time_ns;
 }
 
+/* The same without a least use. */
+static double strictly_allowed_ns(const struct governor *g, uint64_t time_ns)
+{
+	return CREDITED * g->options.max_overhead * g->cpus * (double)time_ns;
+}
+
 /* What probes that are in for so long will cost, if the targets are no busier than they were. */
 static double expected_ns(const struct governor *g, uint64_t time_ns)
 {
@@ -66,14 +72,12 @@ static void average(double *mean, double value, double weight)
 static void book(struct governor *g, const struct governor_input *in, double interval_ns,
 		 double spent_ns)
 {
-	double weight = interval_ns < AVERAGE_NS ? interval_ns / AVERAGE_NS : 1, cap;
+	double weight = interval_ns < AVERAGE_NS ? interval_ns / AVERAGE_NS : 1, cap, floor;
 	double cpu_ns = (double)in->cpu_ns;
 
 	if (!g->total_cpu_ns)
 		weight = 1;
 	g->overhead = cpu_ns > 0 ? spent_ns / cpu_ns : 0;
-	if (g->overhead > 1)
-		g->overhead = 1; /* costs that are taken for higher than they are */
 	g->spent_ns += spent_ns;
 	g->total_cpu_ns += cpu_ns;
 	g->last_cpus = cpu_ns / interval_ns;
@@ -84,11 +88,18 @@ static void book(struct governor *g, const struct governor_input *in, double int
 	g->account_ns +=
 		CREDITED * g->options.max_overhead * governor_at_least(cpu_ns, interval_ns) -
 		spent_ns;
+	g->strict_ns += CREDITED * g->options.max_overhead * cpu_ns - spent_ns;
 	cap = allowed_ns(g, CREDIT_NS);
 	if (is_windows(g) && cap < window_ns(g))
 		cap = window_ns(g);
 	if (g->account_ns > cap)
 		g->account_ns = cap;
+	if (g->strict_ns > cap)
+		g->strict_ns = cap;
+	/* a quiet time, however long, is not paid for for ever */
+	floor = CREDITED * g->options.max_overhead * (double)DEBT_NS;
+	if (g->account_ns >= 0 && g->strict_ns < -floor)
+		g->strict_ns = -floor;
 	if (g->account_ns >= 0)
 		g->tolerated_ns = 0;
 }
@@ -110,7 +121,8 @@ static void note_window(struct governor *g, const struct governor_rates *r)
 
 static void describe(const struct governor *g, enum step_why why, struct governor_step *out)
 {
-	double duty = 1000, allowed = allowed_ns(g, NS_PER_S), expected = expected_ns(g, NS_PER_S);
+	double duty = 1000, allowed = strictly_allowed_ns(g, NS_PER_S),
+	       expected = expected_ns(g, NS_PER_S);
 
 	if (is_windows(g) && g->options.max_overhead && expected > allowed)
 		duty = 1000 * allowed / expected;
@@ -209,6 +221,14 @@ static enum step_why own_pressure(const struct governor *g, const struct governo
 	return 0;
 }
 
+/* The account that something richer is paid from. */
+static double pays(const struct governor *g)
+{
+	bool is_busy = governor_at_least(g->cpus, 1) == g->cpus;
+
+	return is_busy && g->strict_ns < g->account_ns ? g->strict_ns : g->account_ns;
+}
+
 static bool has_room(const struct governor *g, const struct governor_input *in)
 {
 	const struct governor_options *o = &g->options;
@@ -218,7 +238,7 @@ static bool has_room(const struct governor *g, const struct governor_input *in)
 		return false;
 	if (o->max_cpu && g->own_cpus > MARGIN_UP * o->max_cpu)
 		return false;
-	return !o->max_overhead || g->account_ns >= -allowed_ns(g, DEBT_NS);
+	return !o->max_overhead || pays(g) >= -allowed_ns(g, DEBT_NS);
 }
 
 static bool press_down(struct governor *g, const struct governor_input *in, enum step_why *why)
@@ -264,7 +284,7 @@ static bool turn_window(struct governor *g)
 
 	if (g->attached) {
 		/* it goes on if it is cheap, or if what comes next can be paid for */
-		if (since_ns < MIN_WINDOW_NS || g->account_ns >= need ||
+		if (since_ns < MIN_WINDOW_NS || g->strict_ns >= need ||
 		    g->window_cpus * NS_PER_S <= saved)
 			return false;
 		turn(g, false);
@@ -272,7 +292,7 @@ static bool turn_window(struct governor *g)
 	}
 	if (since_ns < MIN_PAUSE_NS)
 		return false;
-	if (g->account_ns < (need > saved ? need : saved) && !is_worth_a_look(g, since_ns))
+	if (g->strict_ns < (need > saved ? need : saved) && !is_worth_a_look(g, since_ns))
 		return false;
 	turn(g, true);
 	return true;
@@ -331,6 +351,9 @@ enum governor_action governor_tick(struct governor *g, const struct governor_inp
 		g->time_ns = in->time_ns;
 		for (hit = 0; hit < GOVERNOR_HIT_NR; hit++)
 			spent_ns += (double)in->hits[hit] * g->options.cost_ns[hit];
+		/* a mean may be too high for a burst, in which all is at hand */
+		if (in->cpu_ns && spent_ns > (double)in->cpu_ns)
+			spent_ns = (double)in->cpu_ns;
 		rates = governor_rates_of_input(g, in, interval_ns, spent_ns);
 		book(g, in, interval_ns, spent_ns);
 		if (governor_sees_calls(g, g->at))

@@ -8,8 +8,10 @@
  * The account. Of each interval's CPU time of the targets the allowed share is paid in, less a tenth to be sure, and what
  * our probes have cost is paid out. What was overspent has to be saved up again before anything dear is done: so the
  * share is kept over the run, whatever happens in one interval. Credit is kept for CREDIT_NS, and not longer: an idle
- * night is no licence for the morning. A target that uses less than a tenth of a CPU is taken to use that much: nobody is
- * harmed by a share of nothing.
+ * night is no licence for the morning. A target that uses less than a fifth of a CPU is taken to use that much, as nobody is harmed
+ * by a share of nothing; but when it becomes busy, windows are not opened, and nothing richer is tried, until the
+ * strict account, which knows no least use, has paid for that too. Costs of hits are means; what they add up to is
+ * never taken for more than the targets have used.
  *
  * The ladder, richest first; what is not available is left out:
  *
@@ -30,7 +32,7 @@
  *
  * WINDOWS. Probes are in until the next interval could not be paid for, but not shorter than MIN_WINDOW_NS; they are out
  * until what the next window will cost has been saved, by what the last one cost. How long that is depends on the target:
- * the duty is a result. When a target has become quiet since, a debt is no reason to wait for long: it is looked at,
+ * the duty is a result, and the strict account pays. When a target has become quiet since, a debt is no reason to wait for long: it is looked at,
  * ever less often.
  *
  * FAULTS, DETACHED. There is nothing to estimate from. So at times the calls are counted, for a moment: after 2 s, and
@@ -133,6 +135,7 @@ struct governor {
 	bool attached;
 	uint64_t time_ns;      /* of the last tick */
 	double account_ns;     /* below 0: debt */
+	double strict_ns;      /* the same without a least use */
 	double cpus;	       /* that the targets use, averaged over a second */
 	double last_cpus;      /* in the last interval */
 	double own_cpus;       /* averaged likewise */

@@ -2,7 +2,7 @@
 /* The rungs, and what each of them would cost. */
 #include "governor_impl.h"
 
-#define FLOOR_CPUS 0.1 /* of CPU, that a target is taken to use at least */
+#define FLOOR_CPUS 0.2 /* of CPU, that a target is taken to use at least */
 #define MIN_DUTY 0.002
 #define BYTES_OF_A_CALL 256
 #define SAMPLE_FIRST (UINT64_C(64) << 10)

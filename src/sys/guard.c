@@ -26,6 +26,7 @@
 #define MEASURE_EVERY_NS (10 * NS_PER_S)
 #define MEASURE_LONGEST_NS NS_PER_S
 #define MIN_RUNS 200 /* to tell a mean from */
+#define OTHER_RATE 8 /* so much faster or slower, and caches are another matter */
 
 enum program {
 	PROGRAM_OF_ENTRY,
@@ -48,6 +49,8 @@ struct guard {
 	struct progtime progtime;
 	uint64_t measure_ns;		 /* when to measure again */
 	uint64_t measured_from[STAT_NR]; /* counters when it began */
+	uint64_t measured_at_ns;	 /* and when that was */
+	double measured_rate;		 /* calls in a ns then; 0: never measured */
 };
 
 /* --- what a hit costs ----------------------------------------------------------------------------- */
@@ -149,34 +152,54 @@ static void take_program_times(struct guard *g, const uint64_t *hits, const uint
 static void end_measuring(struct guard *g, const struct guard_input *in)
 {
 	uint64_t hits[GOVERNOR_HIT_NR], ns[PROGRAM_OF_NR], runs[PROGRAM_OF_NR];
+	uint64_t took_ns = in->time_ns - g->measured_at_ns;
 
-	if (!progtime_end(&g->progtime, ns, runs)) {
-		take_hits(g, in->counter, g->measured_from, hits);
+	take_hits(g, in->counter, g->measured_from, hits);
+	if (!progtime_end(&g->progtime, ns, runs) && took_ns) {
 		take_program_times(g, hits, ns, runs);
 		set_costs(g, g->governor.options.cost_ns);
+		g->measured_rate = (double)since(in->counter, g->measured_from, STAT_ENTRY_HITS) /
+				   (double)took_ns;
 	}
 	g->measure_ns = in->time_ns + MEASURE_EVERY_NS;
 }
 
-/* Begins to measure, or ends it. Without the right to, guesses are all that there is. */
-static void measure_programs(struct guard *g, const struct guard_input *in)
+/* From now on. Without the right to measure, guesses are all that there is. */
+static void begin_measuring(struct guard *g, uint64_t time_ns, const uint64_t *counter)
 {
 	const int prog_fd[PROGRAM_OF_NR] = {g->options.alloc_program_fd,
 					    g->options.return_program_fd,
 					    g->options.free_program_fd};
+
+	memmove(g->measured_from, counter, sizeof(g->measured_from));
+	g->measured_at_ns = time_ns;
+	if (progtime_begin(&g->progtime, prog_fd, PROGRAM_OF_NR))
+		g->measure_ns = UINT64_MAX;
+}
+
+/* Do the targets call much more often, or more seldom, than when it was measured? */
+static bool is_other_rate(const struct guard *g, const struct guard_input *in)
+{
+	double rate = (double)since(in->counter, g->counter, STAT_ENTRY_HITS) /
+		      (double)(in->time_ns - g->tick_ns);
+
+	return g->measured_rate > 0 && g->attached && g->measure_ns != UINT64_MAX &&
+	       in->time_ns - g->measured_at_ns >= NS_PER_S &&
+	       (rate > OTHER_RATE * g->measured_rate || rate * OTHER_RATE < g->measured_rate);
+}
+
+/* At each tick: begins to measure, or ends it. */
+static void measure_programs(struct guard *g, const struct guard_input *in)
+{
 	uint64_t entries = since(in->counter, g->measured_from, STAT_ENTRY_HITS);
 
 	if (g->progtime.stats_fd >= 0) {
-		if (entries >= 2 * MIN_RUNS || in->time_ns - g->measure_ns >= MEASURE_LONGEST_NS)
+		if (!g->attached || entries >= 2 * MIN_RUNS ||
+		    in->time_ns - g->measured_at_ns >= MEASURE_LONGEST_NS)
 			end_measuring(g, in);
-		return;
+	} else if (g->attached && (in->time_ns >= g->measure_ns || is_other_rate(g, in))) {
+		begin_measuring(g, in->time_ns, in->counter);
 	}
-	if (!g->attached || in->time_ns < g->measure_ns)
-		return;
-	memcpy(g->measured_from, in->counter, sizeof(g->measured_from));
-	g->measure_ns = in->time_ns;
-	if (progtime_begin(&g->progtime, prog_fd, PROGRAM_OF_NR))
-		g->measure_ns = UINT64_MAX;
 }
 
 /* --- ourselves ------------------------------------------------------------------------------------ */
@@ -202,6 +225,9 @@ void guard_turned(struct guard *g, uint64_t time_ns, bool attached)
 
 	if (g->attached && time_ns > from_ns)
 		g->attached_ns += time_ns - from_ns;
+	/* a window may be over at the next tick */
+	if (attached && !g->attached && g->progtime.stats_fd < 0 && time_ns >= g->measure_ns)
+		begin_measuring(g, time_ns, g->counter);
 	g->attached = attached;
 	g->turned_ns = time_ns;
 }

@@ -41,7 +41,7 @@ struct world {
 	uint64_t time_ns;
 	uint64_t leaving_ns; /* how long probes that were told to go still act */
 	double spent_ns, cpu_ns;
-	double paid_ns; /* what the share is of: cpu_ns, a tenth of a CPU at least */
+	double paid_ns; /* what the share is of: cpu_ns, a fifth of a CPU at least */
 	double own_memory, own_cpu_of_call_ns;
 	unsigned int nr_steps, nr_windows, nr_counts;
 	uint64_t in_mode_ns[STEP_DETACHED + 1];
@@ -150,7 +150,7 @@ static void tick(struct world *w)
 		run_part(w, &load, false, TICK - w->leaving_ns, &input);
 		w->leaving_ns = 0;
 	}
-	w->paid_ns += (double)(input.cpu_ns > TICK / 10 ? input.cpu_ns : TICK / 10);
+	w->paid_ns += (double)(input.cpu_ns > TICK / 5 ? input.cpu_ns : TICK / 5);
 	w->time_ns += TICK;
 	input.time_ns = w->time_ns;
 	take_action(w, governor_tick(&w->governor, &input, &w->step), &load, in);
