@@ -358,6 +358,8 @@ static void test_to_and_fro_in_tens(void **state)
 	start(&w, &usual, in_tens);
 	run(&w, 200 * S);
 	assert_true(share(&w) <= 0.05);
+	/* also of what it really uses, which is little in the quiet times */
+	assert_true(w.spent_ns <= 0.05 * w.cpu_ns);
 	/* ten times down and up */
 	assert_in_range(w.nr_steps, 10, 40);
 	assert_true(w.in_mode_ns[STEP_EXACT] >= 50 * S);
