@@ -216,7 +216,7 @@ static enum step_why own_pressure(const struct governor *g, const struct governo
 
 	if (o->max_memory_bytes && in->own_memory_bytes > o->max_memory_bytes)
 		return STEP_OVER_MEMORY;
-	if (o->max_cpu && g->own_cpus > o->max_cpu)
+	if (o->max_cpu && g->own_cpus > o->max_cpu && g->time_ns - g->start_ns >= PATIENCE_NS)
 		return STEP_OVER_CPU;
 	return 0;
 }
@@ -406,12 +406,14 @@ void governor_start(struct governor *g, uint64_t time_ns, const struct governor_
 {
 	struct governor_rates rates;
 
-	g->time_ns = g->turned_ns = time_ns;
+	g->start_ns = g->time_ns = g->turned_ns = time_ns;
 	if (count && count->counted_ns) {
 		rates = governor_rates_of_count(count);
 		g->cpus = (double)count->cpu_ns / (double)count->counted_ns;
 		g->at = governor_best(g, &rates, MARGIN_DOWN * g->options.max_overhead);
 		g->overhead = governor_load(g, &rates, g->at);
+		if (is_windows(g) && g->overhead > g->options.max_overhead)
+			g->overhead = g->options.max_overhead;
 		note_window(g, &rates);
 	}
 	g->attached = governor_is_always_in(g, g->at);

@@ -21,7 +21,8 @@
  *	any         lower     the account is overdrawn, and since the last step has become worse: to the richest rung that
  *	                      is expected to cost less than MARGIN_DOWN of what is allowed, and to pay back the debt
  *	                      within PAYBACK_NS
- *	any         next      seep itself uses more CPU or memory than it may; again after PATIENCE_NS if it still does
+ *	any         next      seep itself uses more CPU or memory than it may; again after PATIENCE_NS if it still does. In
+ *	                      the first PATIENCE_NS its CPU time does not count: it makes tables then
  *	WINDOWS     lower     windows would be open for less than MIN_DUTY of the time
  *	any         higher    for `hold` without a break a richer rung was expected to cost less than MARGIN_UP of what
  *	                      is allowed: to the poorest of those that it was expected of in this time. Not while there
@@ -116,7 +117,7 @@ struct governor_step {
 	enum step_why why;
 	uint64_t period_bytes;
 	uint32_t duty_permille; /* WINDOWS: as expected */
-	uint32_t overhead_ppm;	/* of the interval before it */
+	uint32_t overhead_ppm;	/* of the interval before it; of STEP_START as predicted, 0: not */
 	bool attached;		/* probes at allocators are in */
 };
 
@@ -133,6 +134,7 @@ struct governor {
 	struct governor_rung rung[GOVERNOR_RUNGS];
 	unsigned int nr_rungs, at;
 	bool attached;
+	uint64_t start_ns;
 	uint64_t time_ns;      /* of the last tick */
 	double account_ns;     /* below 0: debt */
 	double strict_ns;      /* the same without a least use */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "allocfail.h"
 #include "callrate.h"
 #include "cputime.h"
 #include "probecode.h"
@@ -205,6 +206,34 @@ static void test_what_is_wrong(void **state)
 	assert_int_equal(rate.nr_places, 17);
 }
 
+static void test_no_memory(void **state)
+{
+	const struct callrate_options options = {.max_ns = MS};
+	struct world *world = *state;
+	struct callrate rate = {.nr_places = 17};
+	long nth = 1;
+	bool failed;
+	int error;
+
+	assert_int_equal(count(world, getpid(), &options, NULL, &rate), 0);
+	do {
+		rate.nr_places = 17;
+		allocfail_set(nth++);
+		error = count(world, getpid(), &options, NULL, &rate);
+		failed = allocfail_hit();
+		allocfail_set(0);
+		if (error) {
+			assert_true(failed);
+			assert_int_equal(error, -ENOMEM);
+			assert_int_equal(rate.nr_places, 17);
+		} else {
+			/* what was used meanwhile is then not known, and 0 */
+			assert_true(!failed || rate.count.cpu_ns == 0);
+		}
+	} while (failed);
+	assert_true(nth > 4);
+}
+
 static void test_cpu_time(void **state)
 {
 	pid_t tgid[] = {getpid(), 4194304};
@@ -236,7 +265,7 @@ int main(void)
 		cmocka_unit_test(test_counts),	     cmocka_unit_test(test_stops_early),
 		cmocka_unit_test(test_nobody_calls), cmocka_unit_test(test_every_process),
 		cmocka_unit_test(test_few_of_many),  cmocka_unit_test(test_what_is_wrong),
-		cmocka_unit_test(test_cpu_time),
+		cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_cpu_time),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "allocfail.h"
 #include "cputime.h"
 #include "guard.h"
 #include "probecode.h"
@@ -230,6 +231,28 @@ static void test_predicts(void **state)
 	guard_free(guard);
 }
 
+static void test_no_memory(void **state)
+{
+	pid_t self = getpid();
+	struct guard *guard = NULL;
+	struct cputimes times = {0};
+	uint64_t ns = 7;
+	int error;
+
+	(void)state;
+	allocfail_set(1);
+	error = guard_new(&usual, &guard);
+	allocfail_set(0);
+	assert_int_equal(error, -ENOMEM);
+	assert_null(guard);
+	allocfail_set(1);
+	error = cputimes_since(&times, &self, 1, 0, &ns);
+	allocfail_set(0);
+	assert_int_equal(error, -ENOMEM);
+	assert_int_equal(ns, 7);
+	cputimes_release(&times);
+}
+
 /* --- programs that are measured ------------------------------------------------------------------- */
 
 struct measured {
@@ -340,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_of_the_machine),
 		cmocka_unit_test(test_own_memory),
 		cmocka_unit_test(test_predicts),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_times_of_programs),
 		cmocka_unit_test(test_measures_programs),
 	};

@@ -527,6 +527,8 @@ static void test_own_cpu(void **state)
 	options.max_cpu = 0.1;
 	start(&w, &options, middling);
 	w.own_cpu_of_call_ns = 10000; /* 27 % of a CPU */
+	run(&w, 19 * TICK);
+	assert_int_equal(w.nr_steps, 0); /* at first it has other things to do */
 	run(&w, 30 * S);
 	assert_int_equal(w.step.mode, STEP_SAMPLED);
 	/* goes up for room, finds none, and tries ever less often */
@@ -566,6 +568,7 @@ static void test_starts_by_prediction(void **state)
 	governor_init(&g, &usual);
 	governor_start(&g, S, &wild, &step);
 	assert_int_equal(step.mode, STEP_WINDOWS);
+	assert_in_range(step.overhead_ppm, 49999, 50000); /* as predicted */
 	assert_false(step.attached);
 	governor_init(&g, &usual);
 	governor_start(&g, S, &mean, &step);
