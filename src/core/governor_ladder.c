@@ -29,8 +29,9 @@ void governor_build_ladder(struct governor *g)
 		add_rung(g, STEP_SAMPLED, period);
 		period *= SAMPLE_STEP;
 	}
+	/* there traps are nearly all of the cost: the first of the periods */
 	if (g->options.has_windows)
-		add_rung(g, STEP_WINDOWS, g->rung[g->nr_rungs - 2].period_bytes);
+		add_rung(g, STEP_WINDOWS, g->rung[g->nr_rungs - 3].period_bytes);
 	if (g->options.has_faults)
 		add_rung(g, STEP_FAULTS, 1);
 	add_rung(g, STEP_DETACHED, 1);
