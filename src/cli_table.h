@@ -24,6 +24,8 @@ enum cli_type {
 	CLI_DIRS,     /* a list of directories that grows with each use */
 	CLI_PIDS,     /* a list that grows with each use */
 	CLI_TOP,      /* size_t, or "all" */
+	CLI_SHARE,    /* double, from a percentage above 0 and up to max, or "off", which is 0 */
+	CLI_SAMPLE,   /* uint64_t, or "auto", which is SAMPLE_AUTO */
 	CLI_FORMAT,
 	CLI_JSON, /* short for a format */
 };
@@ -52,6 +54,10 @@ struct cli_command_info {
 /* *nr gets the number of rows. Static. */
 const struct cli_option *cli_option_table(size_t *nr);
 const struct cli_command_info *cli_command_table(size_t *nr);
+
+/* Values of these types. 0 or -EINVAL. */
+int cli_parse_share(const struct cli_option *option, const char *text, double *out);
+int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t *out);
 
 void cli_print_usage(FILE *out);
 void cli_print_help(const struct cli_command_info *info, FILE *out);

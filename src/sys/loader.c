@@ -111,11 +111,10 @@ static int choose_programs(const struct loader *l, const struct loader_options *
 	return 0;
 }
 
-static enum attach_kind choose_kind(const struct loader_options *options,
-				    const struct kernel_features *features)
+enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features)
 {
-	enum attach_kind best = options->link ? options->link : ATTACH_SESSION;
-
+	if (!best)
+		best = ATTACH_SESSION;
 	if (best == ATTACH_SESSION && features->uprobe_session && features->uprobe_multi)
 		return ATTACH_SESSION;
 	return best >= ATTACH_MULTI && features->uprobe_multi ? ATTACH_MULTI : ATTACH_PERF;
@@ -328,7 +327,7 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	l->nr_cpus = libbpf_num_possible_cpus();
 	l->max_targets = options->max_targets;
 	l->max_mappings = options->max_mappings;
-	l->kind = choose_kind(options, features);
+	l->kind = loader_choose_kind(options->link, features);
 	l->max_ring_bytes = options->ring_bytes;
 	l->nr_rings = options->nr_rings;
 	if (!l->nr_rings)

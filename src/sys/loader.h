@@ -72,6 +72,8 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	       struct loader **out);
 void loader_free(struct loader *loader);
 
+/* What a kernel has, no better than best; 0: the best. */
+enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features);
 /* What uprobes are to be tied by: programs are loaded for one kind alone. */
 enum attach_kind loader_attach_kind(const struct loader *loader);
 int loader_program_fd(const struct loader *loader, enum loader_program program);
