@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+
 const char *verdict_name(enum verdict verdict)
 {
 	switch (verdict) {
@@ -25,6 +27,28 @@ const char *verdict_name(enum verdict verdict)
 	return "?";
 }
 
+const char *basis_name(enum report_basis basis)
+{
+	static const char *const name[] = {"exact", "sampled", "windows", "mixed"};
+
+	return name[basis];
+}
+
+const char *step_mode_name(uint32_t mode)
+{
+	static const char *const name[] = {"?",	      "exact",	"sampled",
+					   "windows", "faults", "detached"};
+
+	return mode < ARRAY_SIZE(name) ? name[mode] : name[0];
+}
+
+const char *step_why_name(uint32_t why)
+{
+	static const char *const name[] = {"?", "start", "target", "cpu", "memory", "room"};
+
+	return why < ARRAY_SIZE(name) ? name[why] : name[0];
+}
+
 void report_release(struct report *report)
 {
 	size_t i;
@@ -41,6 +65,8 @@ void report_release(struct report *report)
 	free(report->mapping);
 	free(report->fault);
 	free(report->target);
+	free(report->step);
+	free(report->group);
 	free(report->loss);
 	free(report->probe);
 	memset(report, 0, sizeof(*report));

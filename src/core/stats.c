@@ -41,6 +41,21 @@ void series_add(struct series *series, double time_s, double level)
 	series->skipped = 0;
 }
 
+void series_add_series(struct series *sum, const struct series *other, bool ended)
+{
+	uint32_t next = 0;
+
+	for (uint32_t i = 0; i < sum->nr; i++) {
+		while (next < other->nr && other->time_s[next] <= sum->time_s[i])
+			next++;
+		if (!next)
+			continue;
+		if (ended && next == other->nr && other->time_s[next - 1] < sum->time_s[i])
+			break;
+		sum->level[i] += other->level[next - 1];
+	}
+}
+
 struct segment {
 	double time_s;
 	double level;

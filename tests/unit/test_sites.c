@@ -38,19 +38,19 @@ static void test_sums(void **state)
 	struct site *list = NULL, *site = sites_get(&sites, &list, 1, 7);
 
 	(void)state;
-	site_add_free(site, 13, 5);
+	site_add_free(site, weight_exact(13), 5);
 	assert_int_equal(site_live_bytes(site), -13);
 	assert_int_equal(site_live_objects(site), -1);
-	site_add_alloc(site, 13);
-	site_add_alloc(site, 101);
+	site_add_alloc(site, weight_exact(13));
+	site_add_alloc(site, weight_exact(101));
 	assert_int_equal(site_live_bytes(site), 101);
-	site_undo_free(site, 13);
+	site_undo_free(site, weight_exact(13));
 	assert_int_equal(site_live_bytes(site), 114);
 	site_release(site);
 	assert_int_equal(site_live_bytes(site), 0);
 	assert_int_equal(site->released_objects, 2);
-	site_add_free(site, 101, 3);
-	site_add_released(site, -1, 101);
+	site_add_free(site, weight_exact(101), 3);
+	site_add_released(site, -1, weight_exact(101));
 	assert_int_equal(site_live_bytes(site), 0);
 	assert_int_equal(site_live_objects(site), 0);
 	assert_int_equal(site->released_bytes, 13);
@@ -65,11 +65,11 @@ static void test_sums_wrap(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++)
-		site_add_alloc(site, UINT64_MAX / 2);
+		site_add_alloc(site, weight_exact(UINT64_MAX / 2));
 	site_release(site);
 	for (int i = 0; i < 5; i++) {
-		site_add_free(site, UINT64_MAX / 2, UINT64_MAX);
-		site_add_released(site, -1, UINT64_MAX / 2);
+		site_add_free(site, weight_exact(UINT64_MAX / 2), UINT64_MAX);
+		site_add_released(site, -1, weight_exact(UINT64_MAX / 2));
 	}
 	assert_int_equal(site_live_bytes(site), 0);
 	assert_int_equal(site->lifetime[63], 5);
@@ -104,10 +104,10 @@ static void test_lifetimes_do_not_wrap(void **state)
 	(void)state;
 	site->lifetime[3] = UINT32_MAX;
 	site->lifetime[20] = 1000;
-	site_add_free(site, 1, 8);
+	site_add_free(site, weight_exact(1), 8);
 	assert_int_equal(site->lifetime[3], UINT32_MAX / 2 + 1);
 	assert_int_equal(site->lifetime[20], 500);
-	site_add_free(site, 1, 0);
+	site_add_free(site, weight_exact(1), 0);
 	assert_int_equal(site->lifetime[0], 1);
 	sites_release(&sites);
 }
@@ -118,11 +118,11 @@ static void test_ticks(void **state)
 	struct site *list = NULL, *early = sites_get(&sites, &list, 1, 7), *late;
 
 	(void)state;
-	site_add_alloc(early, 7);
+	site_add_alloc(early, weight_exact(7));
 	assert_int_equal(sites_tick(&sites, 1), 0);
 	assert_int_equal(sites_tick(&sites, 2), 0);
 	late = sites_get(&sites, &list, 1, 8);
-	site_add_alloc(late, 11);
+	site_add_alloc(late, weight_exact(11));
 	assert_int_equal(sites_tick(&sites, 3), 0);
 	/* one that came late had nothing at the ticks before */
 	assert_int_equal(late->series->nr, 3);
@@ -145,7 +145,7 @@ static void test_no_memory(void **state)
 		assert_true(site || (!list && !sites.nr));
 	}
 	assert_true(nth > 3);
-	site_add_alloc(site, 5);
+	site_add_alloc(site, weight_exact(5));
 	allocfail_set(1);
 	assert_int_equal(sites_tick(&sites, 1), -ENOMEM);
 	allocfail_set(0);
