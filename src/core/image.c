@@ -109,11 +109,6 @@ void image_watch(struct image *image)
 	image->left = NULL;
 }
 
-bool image_is_over(const struct image *image, uint64_t birth_ns)
-{
-	return image->ended || birth_ns < image->window_ns;
-}
-
 /* Where the block would be kept now that it is over; NULL: nowhere. */
 static struct heap *heap_apart(const struct image *image, uint64_t birth_ns)
 {

@@ -92,7 +92,10 @@ int image_unwatch(struct image *image, uint64_t time_ns);
 void image_watch(struct image *image);
 
 /* Is it gone with its process or its window? */
-bool image_is_over(const struct image *image, uint64_t birth_ns);
+static inline bool image_is_over(const struct image *image, uint64_t birth_ns)
+{
+	return image->ended || birth_ns < image->window_ns;
+}
 
 /*
  * Counts an allocation or a free into the heap and the numbers above: enum heap_outcome or -ENOMEM.

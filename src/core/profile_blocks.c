@@ -138,6 +138,11 @@ static void note_given(struct weights *weights, const struct heap_block *block, 
 		weights->unseen_bytes = bytes;
 }
 
+static bool is_known(const struct profile *p, uint16_t tag)
+{
+	return !tag || weights_know(&p->weights, tag);
+}
+
 static void site_count(struct profile *p, struct site *site, const struct heap_block *block,
 		       struct weight weight)
 {
@@ -156,7 +161,7 @@ int feed_alloc(struct profile *p, const struct event_alloc *e)
 	struct site *site;
 	int outcome;
 
-	if (!weights_know(&p->weights, block.tag))
+	if (!is_known(p, block.tag))
 		return -EBADMSG;
 	image = profile_add_image(p, e->head.proc);
 	site = image ? event_site(p, image, e->stack) : NULL;
@@ -187,7 +192,7 @@ int feed_free(struct profile *p, const struct event_free *e)
 	struct site *site;
 	int outcome;
 
-	if (!weights_know(&p->weights, block.tag))
+	if (!is_known(p, block.tag))
 		return -EBADMSG;
 	image = profile_add_image(p, e->head.proc);
 	site = image ? event_site(p, image, e->stack) : NULL;

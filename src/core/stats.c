@@ -136,6 +136,17 @@ void series_trend(const struct series *series, struct trend *out)
 	out->ci[1] = out->per_s + width;
 }
 
+void series_trend_sampled(const struct series *series, struct trend *out)
+{
+	double wider = sqrt(1.5);
+
+	series_trend(series, out);
+	if (!out->usable)
+		return;
+	out->ci[0] = out->per_s - wider * (out->per_s - out->ci[0]);
+	out->ci[1] = out->per_s + wider * (out->ci[1] - out->per_s);
+}
+
 double stats_t95(unsigned int degrees)
 {
 	static const double quantile[] = {

@@ -52,6 +52,12 @@ struct trend {
 };
 
 void series_trend(const struct series *series, struct trend *out);
+/*
+ * The same for levels that are estimated from samples: each sample that comes or goes moves all later levels. Two
+ * differences that follow each other share the samples of the segment between them, with a correlation of 1/4, so
+ * that the variance of the mean is 1.5 times what independent ones would have.
+ */
+void series_trend_sampled(const struct series *series, struct trend *out);
 
 /* Two-sided 95 % quantile of Student's t; infinite for 0 degrees. */
 double stats_t95(unsigned int degrees);

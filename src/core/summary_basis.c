@@ -77,11 +77,10 @@ static enum report_basis basis_of(const struct profile *p)
 {
 	unsigned int seen = seen_of_steps(p);
 
-	if (!p->nr_steps) {
-		seen |= p->weights.unseen_bytes ? seen_of_sites(p) : 0;
-		if (p->run.sample_bytes > 1)
-			seen |= SEEN_SAMPLED;
-	}
+	if (!p->nr_steps || p->step[0].head.time_ns > p->run.head.time_ns)
+		seen |= p->run.sample_bytes > 1 ? SEEN_SAMPLED : SEEN_EXACT;
+	if (!p->nr_steps && p->weights.unseen_bytes)
+		seen = seen_of_sites(p) | (seen & SEEN_WINDOWS);
 	switch (seen) {
 	case 0:
 	case SEEN_EXACT:
@@ -110,7 +109,9 @@ static double first_step_away_s(const struct profile *p)
 
 	for (i = 0; i < p->nr_steps && p->step[i].mode == STEP_EXACT; i++)
 		;
-	return i && i < p->nr_steps ? profile_window_s(p, p->step[i].head.time_ns) : 0;
+	if (i == p->nr_steps || p->run.sample_bytes > 1)
+		return 0;
+	return profile_window_s(p, p->step[i].head.time_ns);
 }
 
 static void describe(const struct profile *p, struct report *out)

@@ -273,7 +273,9 @@ static void group_trend(struct groups *g, struct group *group)
 	double window_s = end_ns > start_ns ? (double)(end_ns - start_ns) / 1e9 : 0;
 	double mean = holds.objects ? (double)holds.bytes / (double)holds.objects : 0;
 
-	if (group->series)
+	if (group->series && is_sampled(g, group))
+		series_trend_sampled(group->series, &group->trend);
+	else if (group->series)
 		series_trend(group->series, &group->trend);
 	if (mean > 0)
 		group->recent_growth_objects = group->trend.last_third * window_s / 3 / mean;

@@ -199,7 +199,10 @@ static void owner_finish(const struct owners *o, struct owner *owner)
 
 	if (owner->series)
 		cut_at_exit(o, owner);
-	series_trend(owner->series ? owner->series : &o->profile->sites.empty, &trend);
+	if (owner->series && unseen > 0)
+		series_trend_sampled(owner->series, &trend);
+	else
+		series_trend(owner->series ? owner->series : &o->profile->sites.empty, &trend);
 	out->growth_bytes_per_s = trend.per_s;
 	out->growth_ci[0] = trend.ci[0];
 	out->growth_ci[1] = trend.ci[1];
