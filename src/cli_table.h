@@ -25,6 +25,7 @@ enum cli_type {
 	CLI_PIDS,     /* a list that grows with each use */
 	CLI_TOP,      /* size_t, or "all" */
 	CLI_FORMAT,
+	CLI_BY,
 	CLI_JSON, /* short for a format */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,26 @@ const char *basis_name(enum report_basis basis)
 	static const char *const name[] = {"exact", "sampled", "windows", "mixed"};
 
 	return name[basis];
+}
+
+static const char *const by_names[] = {"process", "comm", "cgroup"};
+
+const char *report_by_name(enum report_by by)
+{
+	return by_names[by];
+}
+
+int report_by_parse(const char *text, enum report_by *by)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(by_names); i++) {
+		if (!strcmp(text, by_names[i])) {
+			*by = (enum report_by)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 const char *step_mode_name(uint32_t mode)

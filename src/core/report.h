@@ -54,13 +54,16 @@ enum report_by {
 	BY_CGROUP = 2,
 };
 
+/* "process", "comm", "cgroup". Static. The other way: 0, or -EINVAL and *by is as it was. */
+const char *report_by_name(enum report_by by);
+int report_by_parse(const char *text, enum report_by *by);
+
 /* 95 %; of what is exact, both are the number. */
 struct report_interval {
 	uint64_t low, high;
 };
 
-/* Sites with fewer samples are marked. */
-#define REPORT_FEW_SAMPLES 4
+#define REPORT_FEW_SAMPLES 4 /* sites with fewer are marked */
 
 struct report_site {
 	enum verdict verdict;
@@ -99,9 +102,9 @@ struct report_mapping_site {
 	bool is_several;   /* of several processes, tgid being the first */
 	uint64_t live_bytes, live_mappings;
 	uint64_t mapped_bytes; /* ever */
+	bool stack_partial;
 	struct report_frame *frame;
 	size_t nr_frames;
-	bool stack_partial;
 };
 
 struct report_fault_site {
@@ -173,10 +176,9 @@ const char *step_why_name(uint32_t why);
 
 /* A process, or all processes of a comm or cgroup. */
 struct report_group {
-	const char *name; /* comm or cgroup */
-	uint32_t tgid;	  /* of the first */
-	uint32_t nr_processes, nr_exited;
-	uint64_t live_bytes, live_objects; /* of any age */
+	const char *name;			/* comm or cgroup */
+	uint32_t tgid, nr_processes, nr_exited; /* the first one; how many; of them */
+	uint64_t live_bytes, live_objects;	/* of any age */
 	uint64_t held_bytes, held_objects;
 	uint64_t left_bytes, left_objects;
 	uint64_t alloc_bytes, alloc_objects;
@@ -211,6 +213,7 @@ struct report {
 	char basis_note[160];  /* what the numbers are, for people; "" when exact */
 	double watched_s;      /* of the duration: allocations were followed */
 	double last_watched_s; /* when following stopped; negative: it goes on */
+	double live_since_s;   /* older blocks do not count as live; 0: since the attach */
 	struct report_step *step;
 	size_t nr_steps;
 	enum report_by by;
@@ -236,8 +239,7 @@ struct report {
 	struct report_fault_site *fault;
 	size_t nr_faults, nr_faults_all;
 	uint64_t held_bytes, held_objects, left_bytes, left_objects; /* sums over all sites */
-	uint64_t minor_total; /* from the kernel's counters: exact also when events were lost */
-	uint64_t major_total;
+	uint64_t minor_total, major_total; /* by the kernel's counters, whatever events were lost */
 	struct report_fault_kind kind[8];
 	size_t nr_kinds;
 };

@@ -116,25 +116,25 @@ static double first_step_away_s(const struct profile *p)
 
 static void describe(const struct profile *p, struct report *out)
 {
-	char period[FORMAT_MAX], until[48] = "";
+	char period[FORMAT_MAX], until[40] = "";
 	double exact_s = first_step_away_s(p);
 
 	format_bytes((uint64_t)summary_unseen_bytes(p), period, sizeof(period));
 	if (exact_s > 0)
-		snprintf(until, sizeof(until), "exact until %.1f s, then ", exact_s);
+		snprintf(until, sizeof(until), "exact until %.1f s, ", exact_s);
 	if (p->nr_windows)
+		snprintf(
+			out->basis_note, sizeof(out->basis_note),
+			"%sfollowed for %.1f of %.1f s in all: live is of the last stretch, totals "
+			"are of all of them and not scaled up",
+			until, out->watched_s, out->duration_s);
+	else if (out->basis == BASIS_SAMPLED)
 		snprintf(out->basis_note, sizeof(out->basis_note),
-			 "%sfollowed for %.1f of %.1f s: live is of the last stretch, totals are "
-			 "of all of "
-			 "them and not scaled up",
-			 until, out->watched_s, out->duration_s);
-	else if (out->basis != BASIS_EXACT)
+			 "estimates, from one sample in %s on average; intervals of 95 %%", period);
+	else if (out->basis == BASIS_MIXED)
 		snprintf(out->basis_note, sizeof(out->basis_note),
-			 "%sestimates, from one sample in %s at most; intervals of 95 %%",
-			 until[0]		     ? until
-			 : out->basis == BASIS_MIXED ? "exact and "
-						     : "",
-			 period);
+			 "%sestimates from one sample in %s or more often; intervals of 95 %%",
+			 until[0] ? until : "exact counts and ", period);
 }
 
 static int add_steps(const struct profile *p, struct report *out)
@@ -164,6 +164,7 @@ int summary_basis(const struct profile *p, struct report *out)
 	out->basis = basis_of(p);
 	out->watched_s = watched_s(p);
 	out->last_watched_s = p->unwatched ? profile_window_s(p, p->unwatched_ns) : -1;
+	out->live_since_s = p->nr_windows ? profile_window_s(p, p->watch_ns) : 0;
 	describe(p, out);
 	return add_steps(p, out);
 }

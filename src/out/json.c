@@ -93,6 +93,9 @@ static json_t *window_value(struct json_out *json)
 	jv_put(json, object, "last_watched_s",
 	       json->report->last_watched_s < 0 ? json_null()
 						: jv_real(json->report->last_watched_s, 6));
+	jv_put(json, object, "live_since_s",
+	       json->report->last_watched_s < 0 ? jv_real(json->report->live_since_s, 6)
+						: json_null());
 	jv_put(json, object, "started_unix_s", jv_count(json->report->wall_time_s));
 	jv_put(json, object, "final", json_boolean(json->report->final));
 	return object;
@@ -283,7 +286,7 @@ void json_put_head(struct json_out *json, json_t *root, const char *schema, cons
 	jv_put(json, root, "window", window_value(json));
 	jv_put(json, root, "basis", json_string_nocheck(basis));
 	jv_put(json, root, "basis_note", jv_known_text(json, report->basis_note));
-	jv_put(json, root, "by", json_string_nocheck(jv_by_name(report->by)));
+	jv_put(json, root, "by", json_string_nocheck(report_by_name(report->by)));
 	jv_put(json, root, "complete", json_boolean(report->complete));
 	jv_put(json, root, "incomplete_why",
 	       report->complete ? json_null() : jv_known_text(json, report->incomplete_why));

@@ -109,16 +109,11 @@ void jv_put_growth(struct json_out *json, json_t *object, double bytes_per_s,
 	jv_put(json, object, "growth_ci", ci);
 }
 
-const char *jv_by_name(enum report_by by)
-{
-	return by == BY_CGROUP ? "cgroup" : by == BY_COMM ? "comm" : "process";
-}
-
 /* Whose it is: a process, or all of a comm or cgroup. */
 void jv_put_owner(struct json_out *json, json_t *object, uint32_t tgid, bool several,
 		  const char *group)
 {
 	jv_put(json, object, "pid", several ? json_null() : jv_count(tgid));
 	if (json->report->by != BY_PROCESS)
-		jv_put(json, object, jv_by_name(json->report->by), jv_text(json, group));
+		jv_put(json, object, report_by_name(json->report->by), jv_text(json, group));
 }

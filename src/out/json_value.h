@@ -32,7 +32,6 @@ json_t *jv_percent(double percent); /* null when negative */
 json_t *jv_interval(struct json_out *json, struct report_interval interval);
 json_t *jv_stack(struct json_out *json, const struct report_frame *frame, size_t nr);
 
-const char *jv_by_name(enum report_by by);
 void jv_put_owner(struct json_out *json, json_t *object, uint32_t tgid, bool several,
 		  const char *group);
 void jv_put_growth(struct json_out *json, json_t *object, double bytes_per_s,

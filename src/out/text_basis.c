@@ -167,14 +167,13 @@ static void add_group(struct text *text, const struct report_group *group)
 
 void text_groups(struct text *text)
 {
-	static const char *const by[] = {"process", "comm", "cgroup"};
 	const struct report *report = text->report;
 	size_t i;
 
 	if (report->nr_targets < 2 || !report->nr_groups)
 		return;
 	strbuf_printf(text->out, "\n%s by %s, those that grow first\n",
-		      text_count(report->nr_groups).text, by[report->by]);
+		      text_count(report->nr_groups).text, report_by_name(report->by));
 	for (i = 0; i < report->nr_groups && i < MAX_GROUPS; i++)
 		add_group(text, &report->group[i]);
 	if (i < report->nr_groups)

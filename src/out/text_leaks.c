@@ -43,6 +43,32 @@ static void add_verdicts(struct text *text, const struct tally *tally)
 			      text_bytes_per_hour(tally->growth_per_s[VERDICT_GROWING]).text);
 }
 
+/* What is live, or was so when anybody looked last. */
+static void add_live(struct text *text)
+{
+	const struct report *report = text->report;
+	const struct report_balance *balance = &report->balance;
+
+	if (report->last_watched_s >= 0) {
+		strbuf_printf(&text->line,
+			      "nothing is followed since %.1f" TEXT_NBSP "s; live then: %s",
+			      report->last_watched_s, text_bytes(report->left_bytes).text);
+		strbuf_printf(&text->line, " in %s%s object%s", text_about(balance->allocs_ci),
+			      text_count(report->left_objects).text,
+			      text_plural(report->left_objects));
+		return;
+	}
+	if (report->live_since_s > 0)
+		strbuf_printf(&text->line, "live since %.1f" TEXT_NBSP "s: ", report->live_since_s);
+	else
+		strbuf_puts(&text->line, "live since the attach: ");
+	strbuf_puts(&text->line, text_bytes(balance->live_bytes).text);
+	text_add_error(text, balance->live_bytes, balance->live_bytes_ci);
+	strbuf_printf(&text->line, " in %s%s object%s", text_about(balance->live_ci),
+		      text_count(balance->live).text, text_plural(balance->live));
+	text_add_samples(text, report->basis, balance->live_samples);
+}
+
 static void add_summary(struct text *text)
 {
 	const struct report *report = text->report;
@@ -57,15 +83,6 @@ static void add_summary(struct text *text)
 	text_wrap(text, TEXT_INDENT);
 	text_incomplete(text);
 	text_note(text);
-	if (report->left_objects) {
-		strbuf_printf(
-			&text->line,
-			"live at %.1f" TEXT_NBSP "s, when following stopped: %s in %s%s object%s",
-			report->last_watched_s, text_bytes(report->left_bytes).text,
-			text_about(report->balance.allocs_ci),
-			text_count(report->left_objects).text, text_plural(report->left_objects));
-		text_wrap(text, TEXT_INDENT);
-	}
 	if (report->held_objects) {
 		strbuf_printf(
 			&text->line, "held at exit, never freed: %s in %s%s object%s",
@@ -73,12 +90,7 @@ static void add_summary(struct text *text)
 			text_count(report->held_objects).text, text_plural(report->held_objects));
 		text_wrap(text, TEXT_INDENT);
 	}
-	strbuf_printf(&text->line, "live since the attach: %s",
-		      text_bytes(report->balance.live_bytes).text);
-	text_add_error(text, report->balance.live_bytes, report->balance.live_bytes_ci);
-	strbuf_printf(&text->line, " in %s%s object%s", text_about(report->balance.live_ci),
-		      text_count(report->balance.live).text, text_plural(report->balance.live));
-	text_add_samples(text, report->basis, report->balance.live_samples);
+	add_live(text);
 	if (report->nr_sites < report->nr_sites_all)
 		strbuf_printf(&text->line, "; %zu of %s sites shown (--top)", report->nr_sites,
 			      text_count(report->nr_sites_all).text);
