@@ -104,8 +104,9 @@ static void judge_flat(const struct leak_facts *f, struct leak_verdict *out)
 		snprintf(out->evidence, sizeof(out->evidence),
 			 "%.0f%% of what it allocates is freed, no growth", 100 * freed);
 	} else if (!f->survivor_epochs) {
-		snprintf(out->evidence, sizeof(out->evidence),
-			 "kept until its process called exec or exited");
+		snprintf(out->evidence, sizeof(out->evidence), "kept until %s",
+			 f->unwatched ? "following stopped, or its process exited"
+				      : "its process called exec or exited");
 	} else if (span <= STARTUP_SHARE * LEAK_EPOCHS && f->live_objects) {
 		out->verdict = VERDICT_STARTUP;
 		snprintf(out->evidence, sizeof(out->evidence),

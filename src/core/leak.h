@@ -50,7 +50,7 @@ struct leak_facts {
 	double recent_unknown_frees;  /* of the process, in the last third */
 	double recent_unknown_error;  /* standard error of it; 0 when exact */
 	bool sampled;		      /* not every block was followed; of objects above, samples */
-	bool unwatched;		      /* what is live was so when following stopped */
+	bool unwatched;		      /* there was a time in which nothing was followed */
 	bool losses;		      /* events were lost and not recovered: frees may be missing */
 };
 

@@ -73,11 +73,18 @@ static unsigned int seen_of_steps(const struct profile *p)
 	return seen;
 }
 
+/* The step that a governor starts with holds from the beginning, however long it took to take it. */
+static bool is_first_step_the_start(const struct profile *p)
+{
+	return p->nr_steps &&
+	       (p->step[0].why == STEP_START || p->step[0].head.time_ns <= p->run.head.time_ns);
+}
+
 static enum report_basis basis_of(const struct profile *p)
 {
 	unsigned int seen = seen_of_steps(p);
 
-	if (!p->nr_steps || p->step[0].head.time_ns > p->run.head.time_ns)
+	if (!is_first_step_the_start(p))
 		seen |= p->run.sample_bytes > 1 ? SEEN_SAMPLED : SEEN_EXACT;
 	if (!p->nr_steps && p->weights.unseen_bytes)
 		seen = seen_of_sites(p) | (seen & SEEN_WINDOWS);
@@ -110,6 +117,8 @@ static double first_step_away_s(const struct profile *p)
 	for (i = 0; i < p->nr_steps && p->step[i].mode == STEP_EXACT; i++)
 		;
 	if (i == p->nr_steps || p->run.sample_bytes > 1)
+		return 0;
+	if (!i && is_first_step_the_start(p))
 		return 0;
 	return profile_window_s(p, p->step[i].head.time_ns);
 }

@@ -131,6 +131,57 @@ static void test_ticks(void **state)
 	sites_release(&sites);
 }
 
+/* Sites that held nothing at any tick, and those that are over, keep what they need only. */
+static void test_series_only_where_there_is_a_level(void **state)
+{
+	struct sites sites = {0};
+	struct site *list = NULL, *idle = sites_get(&sites, &list, 1, 7), *gone, *busy;
+	struct series series;
+
+	(void)state;
+	gone = sites_get(&sites, &list, 1, 8);
+	busy = sites_get(&sites, &list, 1, 9);
+	site_add_alloc(busy, weight_exact(3));
+	assert_int_equal(sites_tick(&sites, 1), 0);
+	site_exit(gone);
+	assert_int_equal(sites_tick(&sites, 2), 0);
+	assert_int_equal(sites_tick(&sites, 3), 0);
+	assert_true(!idle->series && !gone->series && busy->series);
+	sites_series(&sites, idle, &series);
+	assert_true(series.nr == 3 && series.level[2] == 0);
+	sites_series(&sites, gone, &series);
+	assert_int_equal(series.nr, 2);
+	sites_series(&sites, busy, &series);
+	assert_true(series.nr == 3 && series.level[0] == 3);
+	/* in the next window nothing is known of the one before */
+	sites_restart(&sites);
+	sites_series(&sites, busy, &series);
+	assert_int_equal(series.nr, 0);
+	assert_int_equal(sites_tick(&sites, 9), 0);
+	sites_series(&sites, busy, &series);
+	assert_true(series.nr == 1 && series.level[0] == 3);
+	sites_release(&sites);
+}
+
+/* What a process held goes on to the first tick after its exit; what was released before is not part of it. */
+static void test_level_at_exit(void **state)
+{
+	struct sites sites = {0};
+	struct site *list = NULL, *site = sites_get(&sites, &list, 1, 7);
+
+	(void)state;
+	site_add_alloc(site, weight_exact(100));
+	site_release(site);
+	site_add_alloc(site, weight_exact(7));
+	site_exit(site);
+	assert_int_equal(site_live_bytes(site), 0);
+	assert_int_equal(sites_tick(&sites, 1), 0);
+	assert_true(site->ended && site->series->level[0] == 7);
+	assert_int_equal(sites_tick(&sites, 2), 0);
+	assert_int_equal(site->series->nr, 1);
+	sites_release(&sites);
+}
+
 static void test_no_memory(void **state)
 {
 	struct sites sites = {0};
@@ -164,6 +215,8 @@ int main(void)
 		cmocka_unit_test(test_lifetimes),
 		cmocka_unit_test(test_lifetimes_do_not_wrap),
 		cmocka_unit_test(test_ticks),
+		cmocka_unit_test(test_series_only_where_there_is_a_level),
+		cmocka_unit_test(test_level_at_exit),
 		cmocka_unit_test(test_no_memory),
 	};
 
