@@ -292,7 +292,7 @@ static void run_load(struct program *p, const struct load *load)
 {
 	static struct block cache[CACHE_BLOCKS];
 	struct block b, *old;
-	unsigned int i;
+	unsigned int i, next = 0;
 
 	for (i = 0; i < CACHE_BLOCKS; i++) {
 		cache[i] = (struct block){.heap = {.addr = 1}};
@@ -303,7 +303,8 @@ static void run_load(struct program *p, const struct load *load)
 		for (i = 0; i < load->leak; i++)
 			(void)program_alloc(p, load->leak_bytes, STACK_LEAK);
 		for (i = 0; i < load->replace; i++) {
-			old = &cache[pick(p) % CACHE_BLOCKS];
+			/* the oldest: nothing that was seen being allocated is freed until all was replaced */
+			old = &cache[next++ % CACHE_BLOCKS];
 			program_free(p, old);
 			*old = program_alloc(p, load->cache_bytes, STACK_CACHE);
 		}
