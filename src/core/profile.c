@@ -322,13 +322,23 @@ uint64_t profile_nr_events(const struct profile *p)
 	return p->nr_events;
 }
 
+static uint64_t image_memory_bytes(const struct image *image)
+{
+	uint64_t sum = sizeof(*image) + heap_memory_bytes(image->heap);
+
+	sum += image->held ? heap_memory_bytes(image->held) : 0;
+	sum += image->left ? heap_memory_bytes(image->left) : 0;
+	return sum + image->cap_mappings * sizeof(*image->mapping) +
+	       image->names.cap * sizeof(*image->names.slot);
+}
+
 uint64_t profile_memory_bytes(const struct profile *p)
 {
-	uint64_t sum = p->bytes + p->strings.bytes;
+	uint64_t sum = p->bytes + p->strings.bytes + p->nr_targets * sizeof(struct target);
 	size_t i;
 
 	for (i = 0; i < p->nr_images; i++)
-		sum += heap_memory_bytes(p->image[i]->heap);
+		sum += image_memory_bytes(p->image[i]);
 	for (i = 0; i < p->sites.nr; i++)
 		sum += sizeof(struct site) + (p->sites.item[i]->series ? sizeof(struct series) : 0);
 	return sum;
