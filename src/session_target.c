@@ -224,6 +224,8 @@ static int attach_object(struct session *s, const struct session_target *t,
 		return -ENOMEM;
 	for (i = 0; i < found->object->nr_sites; i++) {
 		site = &found->object->site[i];
+		if (site->function->role == ROLE_RESIZE)
+			continue; /* for which there is no program yet */
 		if (leave_out(s, site)) {
 			left_out = true;
 			continue;
