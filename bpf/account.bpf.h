@@ -54,6 +54,12 @@ static __always_inline void send_free(struct context *c, const struct block_key 
 	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
 }
 
+/* Born when frees were not seen for a while since: it may have been gone for long. */
+static __always_inline bool is_unwatched(const struct block_value *block)
+{
+	return block->birth_ns < watched_since;
+}
+
 static __always_inline void count_free(struct context *c, const struct block_value *block)
 {
 	count_in(c->counters, STAT_FREES, 1);
@@ -66,11 +72,16 @@ static __always_inline void block_replaced(struct context *c, const struct block
 {
 	struct block_value gone = {};
 
-	if (!block_take(key, &gone))
+	if (!block_take(key, &gone) || is_unwatched(&gone))
 		return;
 	count_free(c, &gone);
 	count_in(c->counters, STAT_MISSED_FREES, 1);
 	send_free(c, key, &gone, FREE_REPLACED, now);
+}
+
+static __always_inline bool role_resizes(__u32 role)
+{
+	return role == ROLE_REALLOC || role == ROLE_RESIZE;
 }
 
 static __always_inline void block_add(struct context *c, __u64 addr, const struct call *call,
@@ -78,7 +89,7 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 {
 	struct block_key key = {.addr = addr, .proc = c->proc};
 	struct block_value block = {
-		.sized = call->size, .birth_ns = now, .stack = call->stack, .proc = c->proc};
+		.sized = call->sized, .birth_ns = now, .stack = call->stack, .proc = c->proc};
 	int err;
 
 	if (c->thread->last_freed == addr)
@@ -94,7 +105,14 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 		count_in(c->counters, STAT_LOST_ALLOCS, 1);
 		return;
 	}
-	send_alloc(c, &key, &block, call->role == ROLE_REALLOC ? ALLOC_REALLOC : 0);
+	send_alloc(c, &key, &block, role_resizes(call->role) ? ALLOC_REALLOC : 0);
+}
+
+static __always_inline bool old_block_is_known(const struct context *c, __u64 ptr)
+{
+	struct block_key key = {.addr = ptr, .proc = c->proc};
+
+	return ptr && block_is_live(block_set_of(&key), &key);
 }
 
 /* Takes the old block of a realloc out of the map. */
@@ -104,7 +122,7 @@ static __always_inline void old_block_take(struct context *c, struct call *call)
 	struct block_value old = {};
 
 	call->has_old = 0;
-	if (!call->ptr || !block_take(&key, &old))
+	if (!call->ptr || !block_take(&key, &old) || is_unwatched(&old))
 		return;
 	call->old = old;
 	call->has_old = 1;

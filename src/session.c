@@ -419,6 +419,7 @@ static int run(struct session *s)
 static void release(struct session *s)
 {
 	ring_set_free(s->rings);
+	session_detach(s, SEEP_SLOT_NONE);
 	attach_release(&s->attach);
 	spawn_cancel(&s->spawn);
 	calibrate_free(s->calibrator);

@@ -46,6 +46,7 @@ struct session_probe {
 struct session_attached {
 	uint32_t slot;
 	const struct discover_object *object;
+	struct attach_links *links;
 	size_t nr_sites; /* probed */
 };
 
@@ -122,6 +123,8 @@ void session_say_command_runs_on(const struct session *s);
 
 int session_find_targets(struct session *s);
 int session_attach_targets(struct session *s);
+/* Takes the probes out: of the target in a slot, or SEEP_SLOT_NONE for all. */
+void session_detach(struct session *s, uint32_t slot);
 struct session_target *session_target_of(struct session *s, uint32_t proc);
 /* Looks again at what a target maps: code ranges, names, allocators, new probes. */
 int session_refresh_target(struct session *s, struct session_target *t);

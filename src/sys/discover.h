@@ -19,6 +19,8 @@
 #include "placement.h"
 #include "proc.h"
 
+#define DISCOVER_MAX_SITES 256 /* in one file */
+
 struct discover_site {
 	const struct allocator_function *function; /* of the object */
 	const struct allocator_family *family;

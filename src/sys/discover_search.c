@@ -66,7 +66,7 @@ static void add_site(struct search *s, const struct allocator_choice *choice,
 	struct discover_site *site = &object->site[object->nr_sites];
 	int err;
 
-	if (has_site(object, symbol->file_offset))
+	if (has_site(object, symbol->file_offset) || object->nr_sites == DISCOVER_MAX_SITES)
 		return;
 	*function = choice->function;
 	err = place(s->elf, function, symbol, site);
@@ -173,6 +173,8 @@ static int make_room(struct search *s, size_t nr_chosen)
 {
 	size_t nr = nr_chosen + (s->discover->spec ? s->discover->spec->nr : 0) + 1;
 
+	if (nr > DISCOVER_MAX_SITES + 1)
+		nr = DISCOVER_MAX_SITES + 1;
 	s->object->site = calloc(nr, sizeof(*s->object->site));
 	s->object->function = calloc(nr, sizeof(*s->object->function));
 	return s->object->site && s->object->function ? 0 : -ENOMEM;
