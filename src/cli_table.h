@@ -9,21 +9,23 @@
 
 #include "cli.h"
 
-#define CLI_MAX_OPTIONS 32 /* of one command */
+#define CLI_MAX_OPTIONS 48 /* of one command */
 #define CLI_MAX_EXAMPLES 3
 
 enum cli_type {
-	CLI_HELP = 1, /* prints the help of the command */
-	CLI_FLAG,     /* bool */
-	CLI_VERBOSE,  /* int, raised by each use, up to 2 */
-	CLI_FILE,     /* const char *, not empty */
-	CLI_DURATION, /* uint64_t, ns */
-	CLI_SIZE,     /* uint64_t */
-	CLI_POWER,    /* uint64_t, a power of two */
-	CLI_FD,	      /* int, open */
-	CLI_DIRS,     /* a list of directories that grows with each use */
-	CLI_PIDS,     /* a list that grows with each use */
-	CLI_TOP,      /* size_t, or "all" */
+	CLI_HELP = 1,  /* prints the help of the command */
+	CLI_FLAG,      /* bool */
+	CLI_VERBOSE,   /* int, raised by each use, up to 2 */
+	CLI_FILE,      /* const char *, not empty */
+	CLI_DURATION,  /* uint64_t, ns */
+	CLI_SIZE,      /* uint64_t */
+	CLI_POWER,     /* uint64_t, a power of two */
+	CLI_FD,	       /* int, open */
+	CLI_DIRS,      /* a list of directories that grows with each use */
+	CLI_ALLOCATOR, /* likewise: definitions, and files of them */
+	CLI_ALLOCATOR_FILE,
+	CLI_PIDS, /* a list that grows with each use */
+	CLI_TOP,  /* size_t, or "all" */
 	CLI_FORMAT,
 	CLI_JSON, /* short for a format */
 };
@@ -52,6 +54,9 @@ struct cli_command_info {
 /* *nr gets the number of rows. Static. */
 const struct cli_option *cli_option_table(size_t *nr);
 const struct cli_command_info *cli_command_table(size_t *nr);
+
+/* 0, or -EINVAL: one line was printed. */
+int cli_check_allocators(const struct cli_options *options);
 
 void cli_print_usage(FILE *out);
 void cli_print_help(const struct cli_command_info *info, FILE *out);

@@ -24,7 +24,7 @@ _seep() {
 		case $previous in
 		-p | --pid) words=$(cd /proc && echo [0-9]*) ;;
 		-f | --format) words="text json folded" ;;
-		-o | --output | --capture)
+		-o | --output | --capture | --allocator-file)
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")
 			return
 			;;

@@ -13,6 +13,7 @@
 #include "kernel.h"
 #include "loader.h"
 #include "log.h"
+#include "probes.h"
 #include "watch.h"
 
 static void line(bool there, const char *what, const char *without)
@@ -61,24 +62,8 @@ static bool print_rights(void)
 	return false;
 }
 
-static void print_costs(const struct kernel_features *features)
+static void print_costs(const struct calibration *cost, int err)
 {
-	struct loader_options options = {.ring_bytes = 4096,
-					 .allocations = true,
-					 .max_blocks = 1,
-					 .max_stacks = 1,
-					 .max_targets = 1,
-					 .max_frames = 1,
-					 .max_mappings = 1};
-	struct calibrator *calibrator = NULL;
-	struct calibration cost = {0};
-	struct loader *loader = NULL;
-	int err = loader_new(&options, features, &loader);
-
-	if (!err)
-		err = calibrate_start(loader_program_fd(loader, PROGRAM_FLOOR), &calibrator);
-	if (!err)
-		err = calibrate_finish(calibrator, &cost);
 	printf("cost of a probe\n");
 	if (err)
 		printf("  not measured: %s\n", strerror(-err));
@@ -87,10 +72,8 @@ static void print_costs(const struct kernel_features *features)
 		       "  %6u ns  entry, single-stepped instruction\n"
 		       "  %6u ns  entry and return, emulated\n"
 		       "  %6u ns  entry and return, single-stepped\n",
-		       cost.emulated_entry_ns, cost.stepped_entry_ns, cost.emulated_return_ns,
-		       cost.stepped_return_ns);
-	calibrate_free(calibrator);
-	loader_free(loader);
+		       cost->emulated_entry_ns, cost->stepped_entry_ns, cost->emulated_return_ns,
+		       cost->stepped_return_ns);
 }
 
 static void print_hazard(int answer, const char *what)
@@ -141,23 +124,6 @@ static int print_guards(pid_t tgid, struct hazard_kernel *kernel)
 		printf("  traced     by %d (%s): its debugger will see our breakpoints\n",
 		       (int)guards.tracer_tid, comm);
 	return err;
-}
-
-static void print_object(const struct discover_object *object)
-{
-	const struct discover_site *site;
-	char place[64];
-	size_t i;
-
-	printf("  %s  %s\n", object->family, object->path);
-	for (i = 0; i < object->nr_sites; i++) {
-		site = &object->site[i];
-		snprintf(place, sizeof(place), "%s+%u", site->function->symbol,
-			 site->placement.offset);
-		printf("    %-26s %-24s %s%s\n", place, site->placement.instruction,
-		       site->placement.emulated ? "emulated" : "single-stepped: ",
-		       site->placement.emulated ? "" : site->placement.why);
-	}
 }
 
 static void print_rows(const struct coverage_file *file)
@@ -238,36 +204,18 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 	return 0;
 }
 
-static int print_process(pid_t tgid, struct hazard_kernel *hazards)
+static int print_process(struct probes *probes, pid_t tgid, struct hazard_kernel *hazards)
 {
-	struct discover_found *found = NULL;
-	struct discover discover;
 	struct proc_maps maps;
-	struct proc_info info;
-	size_t nr = 0, searched = 0, i;
-	int err = proc_read_info(tgid, &info);
+	int err = probes_print_process(probes, tgid);
 
-	discover_init(&discover);
+	if (err)
+		return err;
 	proc_maps_init(&maps);
-	if (!err)
-		err = proc_maps_read(&maps, tgid);
-	if (!err)
-		err = discover_process(&discover, tgid, &maps, &found, &nr, &searched);
-	if (err) {
-		log_error("cannot look at process %d: %s", (int)tgid, strerror(-err));
-	} else {
-		printf("process %d (%s)\n", (int)tgid, info.comm);
-		for (i = 0; i < nr; i++)
-			print_object(found[i].object);
-		if (!nr)
-			printf("  no allocator in %zu executable files\n", searched);
-		err = print_guards(tgid, hazards);
-		if (print_code(tgid, &maps))
-			err = -ESRCH;
-	}
-	free(found);
+	err = print_guards(tgid, hazards);
+	if (proc_maps_read(&maps, tgid) || print_code(tgid, &maps))
+		err = -ESRCH;
 	proc_maps_release(&maps);
-	discover_release(&discover);
 	return err;
 }
 
@@ -275,20 +223,31 @@ int cmd_doctor(const struct cli_options *cli)
 {
 	struct hazard_kernel hazards = {0};
 	struct kernel_features features;
-	int status = EXIT_COMPLETE;
+	int status = EXIT_COMPLETE, err;
+	struct probes probes;
 	size_t i;
 
+	err = probes_init(&probes, cli);
+	if (err) {
+		probes_release(&probes);
+		return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+	}
 	kernel_probe(&features);
 	print_features(&features);
 	if (!print_rights() || !features.btf || !features.ring_buffer || !features.atomics) {
 		status = EXIT_FAILED;
 	} else {
-		print_costs(&features);
+		err = probes_measure(&features, &probes.cost);
+		probes.has_cost = !err;
+		print_costs(&probes.cost, err);
 		print_hazards(&hazards);
 	}
 	for (i = 0; i < cli->nr_pids; i++) {
-		if (print_process(cli->pid[i], &hazards))
+		if (print_process(&probes, cli->pid[i], &hazards))
 			status = EXIT_FAILED;
 	}
+	if (discover_check_wishes(&probes.discover, !cli->nr_pids))
+		status = EXIT_FAILED;
+	probes_release(&probes);
 	return status;
 }

@@ -59,6 +59,37 @@ int discover_use(struct discover *d, const struct allocator_spec *spec)
 	return err;
 }
 
+static void say_missing(const struct allocator_spec_function *item, bool may_come)
+{
+	const char *at = item->object && !item->is_offset ? "@" : "";
+	const char *object = *at ? item->object : "";
+
+	if (may_come)
+		log_warn("--allocator: '%s%s%s' of '%s' is in nothing that the targets map so far; "
+			 "it is looked for in what they map later",
+			 item->function.symbol, at, object, item->family->name);
+	else
+		log_error("--allocator: '%s%s%s' of '%s' is in nothing that the targets map; is it "
+			  "stripped or inlined? OBJECT+0xOFFSET needs no name",
+			  item->function.symbol, at, object, item->family->name);
+}
+
+int discover_check_wishes(const struct discover *d, bool more_to_come)
+{
+	size_t nr = d->spec ? d->spec->nr : 0, i;
+	bool may_come;
+
+	for (i = 0; i < nr; i++) {
+		if (d->wish[i].found)
+			continue;
+		may_come = more_to_come || !d->wish[i].object_seen;
+		say_missing(&d->spec->item[i], may_come);
+		if (!may_come)
+			return -ENOENT;
+	}
+	return 0;
+}
+
 static uint64_t changed_ns(const struct stat *st)
 {
 	return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
@@ -109,7 +140,7 @@ int discover_file(struct discover *d, int fd, const char *path, const struct dis
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	err = copy < 0 ? -errno : elf_open_fd(copy, &elf);
 	if (!err)
-		err = discover_search(d, elf, object);
+		err = discover_search(d, fd, elf, object);
 	elf_close(elf);
 	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE) { /* it may be read the next time */
 		object_free(object);

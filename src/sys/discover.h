@@ -65,6 +65,12 @@ void discover_release(struct discover *discover);
 /* From now on the functions of spec, which must outlive it, are found as well; call it before the first search. 0 or -ENOMEM. */
 int discover_use(struct discover *discover, const struct allocator_spec *spec);
 
+/*
+ * Says which functions of discover_use() were found nowhere. That is a warning where they may come later: when
+ * more_to_come, or when nobody has mapped the object that they are to be looked for in; else an error. 0 or -ENOENT.
+ */
+int discover_check_wishes(const struct discover *discover, bool more_to_come);
+
 /* The object of an open file (not taken over), searched if it is new. 0, -ENOMEM, or -ENOEXEC and the like for a file
  * that is no usable ELF (remembered, found again without a search as an object without a family). */
 int discover_file(struct discover *discover, int fd, const char *path,

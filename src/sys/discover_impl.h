@@ -5,8 +5,8 @@
 
 #include "discover.h"
 
-/* Finds the sites of an object that has its path. 0, also when there are none, or negative errno. */
-int discover_search(struct discover *discover, struct elf_file *elf,
+/* Finds the sites of an object that has its path; fd: its file. 0, also when there are none, or negative errno. */
+int discover_search(struct discover *discover, int fd, struct elf_file *elf,
 		    struct discover_object *object);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cfi.h"
 #include "discover_impl.h"
 #include "log.h"
 
@@ -12,6 +13,7 @@
 
 struct search {
 	struct discover *discover;
+	int fd;
 	struct elf_file *elf;
 	struct discover_object *object;
 	struct elf_symbol *symbol; /* by name of the object */
@@ -98,8 +100,11 @@ static bool find_name(const struct search *s, const char *name, struct elf_symbo
 
 /* A function of Go has no return address that could be replaced: its stack moves. */
 static const char *refusal(struct search *s, const struct allocator_function *function,
-			   const struct elf_symbol *symbol)
+			   const struct elf_symbol *symbol, bool is_offset)
 {
+	/* a breakpoint amid an instruction would make another one of it */
+	if (is_offset && !cfi_function_begins_at(s->fd, symbol->file_offset))
+		return "a function is there, but it does not begin there";
 	if (symbol->is_ifunc)
 		return "which function it stands for is only known when the program runs";
 	if (function->role != ROLE_FREE && elf_is_go_code(s->elf, symbol->file_offset))
@@ -120,7 +125,7 @@ static void add_wish(struct search *s, size_t i)
 	if (!item->is_offset && !find_name(s, item->function.symbol, &symbol))
 		return;
 	s->discover->wish[i].found = true;
-	why = refusal(s, &item->function, &symbol);
+	why = refusal(s, &item->function, &symbol, item->is_offset);
 	if (why) {
 		log_warn("cannot probe '%s' in '%s': %s, leaving it out", item->function.symbol,
 			 s->object->path, why);
@@ -232,9 +237,10 @@ static int find_symbols(struct search *s)
 	return err < 0 ? err : 0;
 }
 
-int discover_search(struct discover *discover, struct elf_file *elf, struct discover_object *object)
+int discover_search(struct discover *discover, int fd, struct elf_file *elf,
+		    struct discover_object *object)
 {
-	struct search search = {.discover = discover, .elf = elf, .object = object};
+	struct search search = {.discover = discover, .fd = fd, .elf = elf, .object = object};
 	int err = find_symbols(&search);
 
 	if (!err)

@@ -68,130 +68,128 @@ static void expect_choice(const struct object *o, const char *want)
 
 #define MAX_WANTED 8
 
+static const struct {
+	const char *symbols;
+	size_t nr;
+	const char *want[MAX_WANTED];
+} choices[] = {
+	/* glibc, as a library and linked statically */
+	{"gnu_get_libc_version pthread_create malloc=1 __libc_malloc=1 calloc realloc free "
+	 "memalign=2 "
+	 "aligned_alloc=2",
+	 5,
+	 {"malloc glibc leaf", "calloc glibc leaf", "free glibc leaf", "realloc glibc",
+	  "aligned_alloc glibc", "memalign none", "__libc_malloc none"}},
+	{"malloc free _int_malloc _int_free", 2, {"malloc glibc leaf", "free glibc leaf"}},
+	/* one with hooks, which may call malloc() once more */
+	{"gnu_get_libc_version malloc free", 2, {"malloc glibc", "free glibc"}},
+	{"malloc free _int_malloc malloc_hook_ini", 2, {"malloc glibc", "free glibc"}},
+	/* a static program with a malloc() of its own above glibc's */
+	{"malloc=1 free=2 __libc_malloc=3 __libc_free=4 _int_malloc",
+	 4,
+	 {"malloc unknown", "free unknown", "__libc_malloc glibc leaf", "__libc_free glibc leaf"}},
+	/* musl: its free() jumps to __libc_free(), its calloc() calls malloc() */
+	{"malloc free calloc realloc __dls2b __dls3 _dlstart",
+	 4,
+	 {"malloc musl leaf", "free musl leaf", "calloc musl", "realloc musl"}},
+	{"malloc=1 default_malloc=1 free=2 __libc_free=3 __libc_malloc=4 "
+	 "__libc_malloc_impl calloc",
+	 3,
+	 {"malloc musl leaf", "free musl leaf", "__libc_free none", "__libc_malloc none",
+	  "calloc musl"}},
+	{"malloc=1 default_malloc=1 __simple_malloc", 1, {"malloc musl leaf"}},
+	{"malloc=1 default_malloc=9 free=2", 2, {"malloc unknown", "free unknown"}},
+	{"malloc free __expand_heap", 2, {"malloc musl leaf"}},
+	/* malloc() alone is no allocator, and neither is its end */
+	{"malloc calloc", 0, {"malloc none"}},
+	{"free", 0, {"free none"}},
+	{"", 0, {0}},
+	/* jemalloc, with its operators */
+	{"malloc free mallocx dallocx rallocx xallocx sdallocx malloc_stats_print _Znwm "
+	 "_ZdlPv",
+	 9,
+	 {"malloc jemalloc leaf", "mallocx jemalloc leaf", "xallocx jemalloc", "rallocx jemalloc",
+	  "sdallocx jemalloc leaf", "_Znwm jemalloc", "_ZdlPv jemalloc"}},
+	/* linked into a program together with a C library that gave way */
+	{"gnu_get_libc_version malloc free mallocx", 3, {"malloc jemalloc leaf"}},
+	/* its own names only */
+	{"mallocx dallocx", 2, {"mallocx jemalloc leaf", "dallocx jemalloc leaf"}},
+	{"je_malloc je_free je_calloc",
+	 3,
+	 {"je_malloc jemalloc leaf", "je_calloc jemalloc leaf", "je_free jemalloc leaf"}},
+	{"_rjem_malloc _rjem_free _rjem_mallocx _rjem_dallocx _rjem_xallocx "
+	 "_rjem_arena_malloc",
+	 5,
+	 {"_rjem_malloc jemalloc leaf", "_rjem_xallocx jemalloc", "_rjem_arena_malloc none"}},
+	{"xmalloc xfree xcalloc my_malloc my_free je_malloc", 0, {"xmalloc none"}},
+	/* with a prefix, beside the C library's */
+	{"malloc free _int_malloc je_malloc je_free je_mallocx",
+	 5,
+	 {"malloc glibc leaf", "je_malloc jemalloc leaf", "je_mallocx jemalloc leaf"}},
+	/* tcmalloc: second names are aliases */
+	{"malloc=1 tc_malloc=1 __libc_malloc=1 free=2 tc_free=2 _Znwm=3 tc_new=3 _ZdlPv=2",
+	 3,
+	 {"malloc tcmalloc leaf", "free tcmalloc leaf", "_Znwm tcmalloc", "tc_new none",
+	  "_ZdlPv none"}},
+	{"TCMallocInternalMalloc TCMallocInternalFree TCMallocInternalNew "
+	 "__size_returning_new",
+	 4,
+	 {"TCMallocInternalMalloc tcmalloc leaf", "TCMallocInternalNew tcmalloc",
+	  "__size_returning_new tcmalloc"}},
+	/* mimalloc, in place of malloc() or beside it */
+	{"malloc=1 mi_malloc=1 free=2 mi_free=2 __libc_malloc=1 _Znwm mi_version "
+	 "mi_realloc",
+	 4,
+	 {"malloc mimalloc leaf", "_Znwm mimalloc", "mi_realloc mimalloc"}},
+	{"mi_malloc mi_free mi_zalloc_aligned",
+	 3,
+	 {"mi_malloc mimalloc leaf", "mi_zalloc_aligned mimalloc"}},
+	/* the operators of whoever has a malloc() that we do not know; not those that end in malloc() */
+	{"malloc free _Znwm", 3, {"malloc unknown", "_Znwm unknown"}},
+	{"_Znwm _ZdlPv __cxa_allocate_exception", 0, {"_Znwm none"}},
+	{"malloc free _int_malloc _Znwm _ZdlPv", 2, {"_Znwm none"}},
+	/* Rust, whose functions end in malloc() unless the program says otherwise */
+	{"__rust_alloc __rust_dealloc __rust_realloc __rdl_alloc __rdl_dealloc",
+	 0,
+	 {"__rust_alloc none"}},
+	{"__rust_alloc __rust_dealloc __rust_realloc __rg_alloc __rg_dealloc __rdl_alloc",
+	 3,
+	 {"__rust_alloc rust", "__rust_realloc rust", "__rg_alloc none"}},
+	{"__rg_alloc __rg_dealloc", 2, {"__rg_alloc rust", "__rg_dealloc rust"}},
+	{"_RNvCsfLfy6EI15iL_7___rustc12___rust_alloc "
+	 "_RNvCsfLfy6EI15iL_7___rustc14___rust_dealloc "
+	 "_RNvCsfLfy6EI15iL_7___rustc19___rust_alloc_zeroed "
+	 "_RNvCsfLfy6EI15iL_7___rustc17___rust_drop_panic",
+	 3,
+	 {"_RNvCsfLfy6EI15iL_7___rustc12___rust_alloc rust",
+	  "_RNvCsfLfy6EI15iL_7___rustc19___rust_alloc_zeroed rust"}},
+	{"_RNvCsfLfy6EI15iL_7___rustc12___rust_alloc "
+	 "_RNvCsfLfy6EI15iL_7___rustc14___rust_dealloc "
+	 "_RNvCsfLfy6EI15iL_7___rustc11___rdl_alloc",
+	 0,
+	 {0}},
+	{"_ZN7__rustc12__rust_alloc17h0123456789abcdefE "
+	 "_ZN7__rustc14__rust_dealloc17h0123456789abcdefE",
+	 2,
+	 {"_ZN7__rustc12__rust_alloc17h0123456789abcdefE rust"}},
+	{"_RNvCs_7___rustc11___rust_alloc "
+	 "_RNvCs_7___rustc99999999999999999999___rust_dealloc _R _rustc",
+	 0,
+	 {0}},
+};
+
 static void test_choice(void **state)
 {
-	static const struct {
-		const char *symbols;
-		size_t nr;
-		const char *want[MAX_WANTED];
-	} cases[] = {
-		/* glibc, as a library and linked statically */
-		{"gnu_get_libc_version pthread_create malloc=1 __libc_malloc=1 calloc realloc free "
-		 "memalign=2 "
-		 "aligned_alloc=2",
-		 5,
-		 {"malloc glibc leaf", "calloc glibc leaf", "free glibc leaf", "realloc glibc",
-		  "aligned_alloc glibc", "memalign none", "__libc_malloc none"}},
-		{"malloc free _int_malloc _int_free", 2, {"malloc glibc leaf", "free glibc leaf"}},
-		/* one with hooks, which may call malloc() once more */
-		{"gnu_get_libc_version malloc free", 2, {"malloc glibc", "free glibc"}},
-		{"malloc free _int_malloc malloc_hook_ini", 2, {"malloc glibc", "free glibc"}},
-		/* a static program with a malloc() of its own above glibc's */
-		{"malloc=1 free=2 __libc_malloc=3 __libc_free=4 _int_malloc",
-		 4,
-		 {"malloc unknown", "free unknown", "__libc_malloc glibc leaf",
-		  "__libc_free glibc leaf"}},
-		/* musl: its free() jumps to __libc_free(), its calloc() calls malloc() */
-		{"malloc free calloc realloc __dls2b __dls3 _dlstart",
-		 4,
-		 {"malloc musl leaf", "free musl leaf", "calloc musl", "realloc musl"}},
-		{"malloc=1 default_malloc=1 free=2 __libc_free=3 __libc_malloc=4 "
-		 "__libc_malloc_impl calloc",
-		 3,
-		 {"malloc musl leaf", "free musl leaf", "__libc_free none", "__libc_malloc none",
-		  "calloc musl"}},
-		{"malloc=1 default_malloc=1 __simple_malloc", 1, {"malloc musl leaf"}},
-		{"malloc=1 default_malloc=9 free=2", 2, {"malloc unknown", "free unknown"}},
-		{"malloc free __expand_heap", 2, {"malloc musl leaf"}},
-		/* malloc() alone is no allocator, and neither is its end */
-		{"malloc calloc", 0, {"malloc none"}},
-		{"free", 0, {"free none"}},
-		{"", 0, {0}},
-		/* jemalloc, with its operators */
-		{"malloc free mallocx dallocx rallocx xallocx sdallocx malloc_stats_print _Znwm "
-		 "_ZdlPv",
-		 9,
-		 {"malloc jemalloc leaf", "mallocx jemalloc leaf", "xallocx jemalloc",
-		  "rallocx jemalloc", "sdallocx jemalloc leaf", "_Znwm jemalloc",
-		  "_ZdlPv jemalloc"}},
-		/* linked into a program together with a C library that gave way */
-		{"gnu_get_libc_version malloc free mallocx", 3, {"malloc jemalloc leaf"}},
-		/* its own names only */
-		{"mallocx dallocx", 2, {"mallocx jemalloc leaf", "dallocx jemalloc leaf"}},
-		{"je_malloc je_free je_calloc",
-		 3,
-		 {"je_malloc jemalloc leaf", "je_calloc jemalloc leaf", "je_free jemalloc leaf"}},
-		{"_rjem_malloc _rjem_free _rjem_mallocx _rjem_dallocx _rjem_xallocx "
-		 "_rjem_arena_malloc",
-		 5,
-		 {"_rjem_malloc jemalloc leaf", "_rjem_xallocx jemalloc",
-		  "_rjem_arena_malloc none"}},
-		{"xmalloc xfree xcalloc my_malloc my_free je_malloc", 0, {"xmalloc none"}},
-		/* with a prefix, beside the C library's */
-		{"malloc free _int_malloc je_malloc je_free je_mallocx",
-		 5,
-		 {"malloc glibc leaf", "je_malloc jemalloc leaf", "je_mallocx jemalloc leaf"}},
-		/* tcmalloc: second names are aliases */
-		{"malloc=1 tc_malloc=1 __libc_malloc=1 free=2 tc_free=2 _Znwm=3 tc_new=3 _ZdlPv=2",
-		 3,
-		 {"malloc tcmalloc leaf", "free tcmalloc leaf", "_Znwm tcmalloc", "tc_new none",
-		  "_ZdlPv none"}},
-		{"TCMallocInternalMalloc TCMallocInternalFree TCMallocInternalNew "
-		 "__size_returning_new",
-		 4,
-		 {"TCMallocInternalMalloc tcmalloc leaf", "TCMallocInternalNew tcmalloc",
-		  "__size_returning_new tcmalloc"}},
-		/* mimalloc, in place of malloc() or beside it */
-		{"malloc=1 mi_malloc=1 free=2 mi_free=2 __libc_malloc=1 _Znwm mi_version "
-		 "mi_realloc",
-		 4,
-		 {"malloc mimalloc leaf", "_Znwm mimalloc", "mi_realloc mimalloc"}},
-		{"mi_malloc mi_free mi_zalloc_aligned",
-		 3,
-		 {"mi_malloc mimalloc leaf", "mi_zalloc_aligned mimalloc"}},
-		/* the operators of whoever has a malloc() that we do not know; not those that end in malloc() */
-		{"malloc free _Znwm", 3, {"malloc unknown", "_Znwm unknown"}},
-		{"_Znwm _ZdlPv __cxa_allocate_exception", 0, {"_Znwm none"}},
-		{"malloc free _int_malloc _Znwm _ZdlPv", 2, {"_Znwm none"}},
-		/* Rust, whose functions end in malloc() unless the program says otherwise */
-		{"__rust_alloc __rust_dealloc __rust_realloc __rdl_alloc __rdl_dealloc",
-		 0,
-		 {"__rust_alloc none"}},
-		{"__rust_alloc __rust_dealloc __rust_realloc __rg_alloc __rg_dealloc __rdl_alloc",
-		 3,
-		 {"__rust_alloc rust", "__rust_realloc rust", "__rg_alloc none"}},
-		{"__rg_alloc __rg_dealloc", 2, {"__rg_alloc rust", "__rg_dealloc rust"}},
-		{"_RNvCsfLfy6EI15iL_7___rustc12___rust_alloc "
-		 "_RNvCsfLfy6EI15iL_7___rustc14___rust_dealloc "
-		 "_RNvCsfLfy6EI15iL_7___rustc19___rust_alloc_zeroed "
-		 "_RNvCsfLfy6EI15iL_7___rustc17___rust_drop_panic",
-		 3,
-		 {"_RNvCsfLfy6EI15iL_7___rustc12___rust_alloc rust",
-		  "_RNvCsfLfy6EI15iL_7___rustc19___rust_alloc_zeroed rust"}},
-		{"_RNvCsfLfy6EI15iL_7___rustc12___rust_alloc "
-		 "_RNvCsfLfy6EI15iL_7___rustc14___rust_dealloc "
-		 "_RNvCsfLfy6EI15iL_7___rustc11___rdl_alloc",
-		 0,
-		 {0}},
-		{"_ZN7__rustc12__rust_alloc17h0123456789abcdefE "
-		 "_ZN7__rustc14__rust_dealloc17h0123456789abcdefE",
-		 2,
-		 {"_ZN7__rustc12__rust_alloc17h0123456789abcdefE rust"}},
-		{"_RNvCs_7___rustc11___rust_alloc "
-		 "_RNvCs_7___rustc99999999999999999999___rust_dealloc _R _rustc",
-		 0,
-		 {0}},
-	};
 	struct object o;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		object_choose(&o, cases[i].symbols);
-		for (size_t j = 0; j < MAX_WANTED && cases[i].want[j]; j++)
-			expect_choice(&o, cases[i].want[j]);
-		if (o.nr_chosen != cases[i].nr)
-			fail_msg("%zu chosen, not %zu, of: %s", o.nr_chosen, cases[i].nr,
-				 cases[i].symbols);
+	for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+		object_choose(&o, choices[i].symbols);
+		for (size_t j = 0; j < MAX_WANTED && choices[i].want[j]; j++)
+			expect_choice(&o, choices[i].want[j]);
+		if (o.nr_chosen != choices[i].nr)
+			fail_msg("%zu chosen, not %zu, of: %s", o.nr_chosen, choices[i].nr,
+				 choices[i].symbols);
 		free(o.choice);
 	}
 }
