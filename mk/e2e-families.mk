@@ -19,6 +19,11 @@ endif
 ifneq ($(shell command -v go),)
 FAMILIES_BIN += families_go
 endif
+# Without the archive gcc prints the bare name.
+LIBJEMALLOC_A := $(filter /%,$(shell $(CC) -print-file-name=libjemalloc.a))
+ifneq ($(LIBJEMALLOC_A),)
+FAMILIES_BIN += families_jemalloc
+endif
 FAMILIES_BIN := $(addprefix $(FAMILIES_DIR)/,$(FAMILIES_BIN))
 E2E_BIN += $(FAMILIES_BIN)
 TEST_BIN += $(FAMILIES_BIN)
@@ -31,6 +36,10 @@ endef
 
 $(FAMILIES_DIR)/families_static: tests/e2e/families.c $(FAMILIES_HEADERS)
 	$(call families_build,CC,$(CC) -std=gnu11 -D_GNU_SOURCE $(FAMILIES_FLAGS) -static $< -o $@)
+
+$(FAMILIES_DIR)/families_jemalloc: tests/e2e/families.c $(FAMILIES_HEADERS)
+	$(call families_build,CC,$(CC) -std=gnu11 -D_GNU_SOURCE $(FAMILIES_FLAGS) $< -o $@ $(LIBJEMALLOC_A) \
+		-lstdc++ -lm)
 
 $(FAMILIES_DIR)/families_musl: tests/e2e/families.c $(FAMILIES_HEADERS)
 	$(call families_build,MUSL,musl-gcc -std=gnu11 -D_GNU_SOURCE $(FAMILIES_FLAGS) -static $< -o $@)

@@ -34,7 +34,7 @@ OPTIONS=()
 table=()
 
 add_row() { # NAME
-	table+=("$(printf '%-16s %6s %6s %6s %7s  %s' "$1" \
+	table+=("$(printf '%-18s %6s %6s %6s %7s  %s' "$1" \
 		"$(value_of families_leak.alloc_objects)" "$(value_of families_leak.free_objects)" \
 		"$(value_of families_leak.live_objects)" "$(value_of families_leak.live_bytes)" \
 		"$(jq -r '[.probes[].object | split("/") | last] | unique | join(", ")' "$WORK/snapshot.json")")")
@@ -80,11 +80,25 @@ built() {
 	row "$name" "$program" -- "$@"
 }
 
+# Of its symbols only the dynamic ones are left, and those that name the sites.
+stripped_jemalloc() {
+	local name="jemalloc, stripped"
+	if ! [ -x "$E2E/families_jemalloc" ]; then
+		skips "$name: exact bytes" "libjemalloc.a was not there when it should have been linked"
+		return
+	fi
+	strip -w -K 'families_*' -o "$WORK/families_stripped" "$E2E/families_jemalloc"
+	row "$name" "$WORK/families_stripped" -- "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
+}
+
 families() {
 	row glibc "$E2E/families" -- "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
 	preloaded jemalloc libjemalloc.so.2
 	preloaded tcmalloc libtcmalloc_minimal.so.4
 	preloaded mimalloc libmimalloc.so.2
+	built "jemalloc inside" families_jemalloc "gcc and libjemalloc.a" "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" \
+		.frees_unknown=0
+	stripped_jemalloc
 	built "static glibc" families_static gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
 	built "static musl" families_musl musl-gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
 	built "musl" families_musl_shared musl-gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
@@ -94,7 +108,7 @@ families() {
 	built "Rust" families_rust rustc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}"
 	built "Rust, its own" families_rust_own rustc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}"
 	built "Go with cgo" families_go go
-	printf '# %-16s %6s %6s %6s %7s  %s\n' program allocs frees live bytes "probes in"
+	printf '# %-18s %6s %6s %6s %7s  %s\n' program allocs frees live bytes "probes in"
 	printf '# %s\n' "${table[@]}"
 }
 
