@@ -98,6 +98,7 @@ struct vm_call {
  * a guard against nesting on a preemptible kernel.
  */
 struct thread {
+	__u64 owner; /* of a place in thread_cache: who has it, as bpf_get_current_pid_tgid() says; 0: nobody */
 	__u32 slot;
 	__u32 generation; /* of targets_generation when slot was looked up */
 	__u32 events;
@@ -115,6 +116,19 @@ struct thread {
 	struct call call[MAX_CALLS];
 	struct vm_call vm;
 };
+
+/*
+ * Most threads have their state here, at a place given by their number: one look into an array, where task storage
+ * takes a call. Who finds the place taken goes to task storage.
+ */
+#define THREAD_CACHE_PLACES 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, THREAD_CACHE_PLACES);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_cache SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
