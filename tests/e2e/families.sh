@@ -293,6 +293,15 @@ lists() {
 	seep_run doctor -p "$TARGET_PID" --allocator "pool: alloc=pool_get(size=arg2)"
 	listed "doctor -p lists the same" 0 "^    pool +pool_get\+[0-9]+ .*$cost" "^    glibc +free\+[0-9]+ .*$cost"
 	target_stop
+	if private_libraries libjemalloc.so.2; then
+		target_start env LD_PRELOAD="$WORK/lib/libjemalloc.so.2" "$E2E/families"
+		seep_run leaks --list-allocators -p "$TARGET_PID"
+		listed "--list-allocators says what is left out" 0 "^    jemalloc +_Znwm +left out without --throwing-new$" \
+			"^    jemalloc +_ZnwmRKSt9nothrow_t\+[0-9]+ .*$cost" "^    jemalloc +xallocx\+[0-9]+ .*$cost"
+		target_stop
+	else
+		skips "--list-allocators says what is left out" "libjemalloc.so.2 is not installed"
+	fi
 	seep_run leaks --list-allocators -- "$E2E/families_static"
 	listed "--list-allocators of a command" 0 "^command $E2E/families_static$" "^    glibc +malloc\+[0-9]+ .*$cost"
 }

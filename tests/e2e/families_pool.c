@@ -9,8 +9,6 @@
 #define ARENA_BYTES (1 << 20)
 #define HEADER_BYTES 16 /* holds the block's size */
 
-#define POOL __attribute__((noipa))
-
 static char arena[ARENA_BYTES] __attribute__((aligned(64)));
 static size_t used;
 static void *kept[LEAK_BLOCKS];
@@ -39,40 +37,40 @@ static void *move(void *block, size_t size)
 	return to;
 }
 
-POOL void *je_malloc(size_t size)
+SITE void *je_malloc(size_t size)
 {
 	return cut(size);
 }
 
-POOL void *je_calloc(size_t count, size_t size)
+SITE void *je_calloc(size_t count, size_t size)
 {
 	return cut(count * size);
 }
 
-POOL void *je_realloc(void *block, size_t size)
+SITE void *je_realloc(void *block, size_t size)
 {
 	return move(block, size);
 }
 
-POOL int je_posix_memalign(void **out, size_t align, size_t size)
+SITE int je_posix_memalign(void **out, size_t align, size_t size)
 {
 	used = (used + align) / align * align + align - HEADER_BYTES;
 	*out = cut(size);
 	return 0;
 }
 
-POOL void je_free(void *block)
+SITE void je_free(void *block)
 {
 	__asm__ volatile("" : : "r"(block) : "memory");
 }
 
-POOL void *pool_get(int *of, size_t size)
+SITE void *pool_get(int *of, size_t size)
 {
 	REQUIRE(of == &pool);
 	return cut(size);
 }
 
-POOL int pool_take(void **out, size_t count, size_t size)
+SITE int pool_take(void **out, size_t count, size_t size)
 {
 	if (count > 100)
 		return 1;
@@ -80,27 +78,27 @@ POOL int pool_take(void **out, size_t count, size_t size)
 	return 0;
 }
 
-POOL void *pool_grow(size_t size, int *of, void *block)
+SITE void *pool_grow(size_t size, int *of, void *block)
 {
 	REQUIRE(of == &pool);
 	return size > ARENA_BYTES ? NULL : move(block, size);
 }
 
 /* Nothing moves; what it returns is what the block has from then on. */
-POOL size_t pool_stretch(void *block, size_t size)
+SITE size_t pool_stretch(void *block, size_t size)
 {
 	__asm__ volatile("" : : "r"(block) : "memory");
 	return size > 1000 ? 1000 : size;
 }
 
-POOL void pool_put(int *of, void *block)
+SITE void pool_put(int *of, void *block)
 {
 	REQUIRE(of == &pool);
 	__asm__ volatile("" : : "r"(block) : "memory");
 }
 
 /* Above malloc(), with a header of its own. */
-POOL void *nest_get(size_t size)
+SITE void *nest_get(size_t size)
 {
 	char *block = malloc(size + HEADER_BYTES);
 
@@ -108,7 +106,7 @@ POOL void *nest_get(size_t size)
 	return block + HEADER_BYTES;
 }
 
-POOL void nest_put(void *block)
+SITE void nest_put(void *block)
 {
 	free((char *)block - HEADER_BYTES);
 }

@@ -17,7 +17,7 @@
 #include "discover.h"
 #include "elf.h"
 
-#define POOL __attribute__((noinline, noclone, used, visibility("default")))
+#define POOL __attribute__((noinline, used, visibility("default")))
 
 /* Allocators, for their names. */
 POOL void *je_malloc(size_t size);
