@@ -127,6 +127,18 @@ static int add_dir(struct parser *parser, const struct cli_option *option, const
 	return 0;
 }
 
+static int add_allocator(struct parser *parser, const struct cli_option *option, const char *text)
+{
+	struct cli_options *options = &parser->options;
+
+	if (options->nr_allocators == CLI_MAX_ALLOCATORS)
+		return wrong_use(parser->info, "--%s: more than %d of them", option->name,
+				 CLI_MAX_ALLOCATORS);
+	options->allocator[options->nr_allocators++] =
+		(struct cli_allocator){text, option->type == CLI_ALLOCATOR_FILE};
+	return 0;
+}
+
 static int set_number(struct parser *parser, const struct cli_option *option, const char *text)
 {
 	void *field = (char *)&parser->options + option->offset;
@@ -219,6 +231,9 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return set_fd(parser, option, value);
 	case CLI_DIRS:
 		return add_dir(parser, option, value);
+	case CLI_ALLOCATOR:
+	case CLI_ALLOCATOR_FILE:
+		return add_allocator(parser, option, value);
 	case CLI_PIDS:
 		return add_pids(parser, option, value);
 	case CLI_SHARE:
@@ -410,6 +425,8 @@ static int check(const struct parser *parser)
 		err = check_times(parser);
 	if (!err)
 		err = check_files(parser);
+	if (!err)
+		err = cli_check_allocators(&parser->options);
 	return err;
 }
 

@@ -361,6 +361,8 @@ static int prepare(struct session *s)
 	if (!err)
 		err = session_check_debug_dirs(s);
 	if (!err)
+		err = session_use_allocators(s);
+	if (!err)
 		err = session_find_targets(s);
 	if (!err)
 		err = load(s);
@@ -434,6 +436,7 @@ static void release(struct session *s)
 	capture_writer_abandon(s->capture);
 	profile_free(s->profile);
 	discover_release(&s->discover);
+	allocator_spec_release(&s->allocators);
 	session_release_targets(s);
 	session_release_debug_dirs(s);
 	free(s->probe);

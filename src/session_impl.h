@@ -56,6 +56,7 @@ struct session {
 	struct kernel_features features;
 	struct loader *loader;
 	struct attach attach;
+	struct allocator_spec allocators; /* that the user has described */
 	struct discover discover;
 	struct namer *namer;
 	char *debug_dir[CLI_MAX_DEBUG_DIRS]; /* absolute */
@@ -131,6 +132,12 @@ int session_refresh_target(struct session *s, struct session_target *t);
 /* The same for all whose mappings may have changed (session.c). */
 int session_refresh_stale(struct session *s);
 void session_release_targets(struct session *s);
+
+/* session_allocators.c: what the user has described */
+
+int session_use_allocators(struct session *s);
+/* Once all targets have been searched: what was found nowhere, and cannot come later, is an error that has been printed. */
+int session_check_allocators(const struct session *s);
 
 /* session_code.c: unwind tables */
 

@@ -449,5 +449,5 @@ int session_attach_targets(struct session *s)
 				  strerror(-err));
 		return err;
 	}
-	return 0;
+	return session_check_allocators(s);
 }
