@@ -42,6 +42,7 @@ static struct image *image_add(struct profile *p, struct target *target, uint32_
 		return NULL;
 	}
 	p->image[p->nr_images++] = image;
+	image->target = target;
 	image->tgid = target->tgid;
 	image->comm = target->comm;
 	image->exe = target->exe;

@@ -31,6 +31,16 @@ static struct record_strings strings_at(const void *record, size_t nr, const cha
 	return (struct record_strings){.at = at, .end = (const char *)record + nr};
 }
 
+/* A slot is used again. Who has just come into it may be announced before anybody knows his tgid. */
+static bool is_another(const struct target *before, const struct record_target *r)
+{
+	if (!before || !before->tgid)
+		return false;
+	if (before->tgid != r->tgid)
+		return true;
+	return before->start_ticks && r->start_ticks && before->start_ticks != r->start_ticks;
+}
+
 int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 {
 	struct record_strings strings = strings_at(r, nr, r->strings);
@@ -41,6 +51,8 @@ int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 
 	if (err)
 		return err;
+	if (!profile_image(p, r->head.proc) && is_another(profile_target(p, r->head.proc), r))
+		profile_leave_slot(p, r->head.proc);
 	image = profile_add_image(p, r->head.proc);
 	if (!image)
 		return -ENOMEM;
@@ -51,6 +63,8 @@ int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 	if (target->newest != image)
 		return 0;
 	target->tgid = r->tgid;
+	if (r->start_ticks)
+		target->start_ticks = r->start_ticks;
 	target->comm = comm;
 	target->exe = exe;
 	return 0;
