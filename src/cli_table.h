@@ -9,7 +9,7 @@
 
 #include "cli.h"
 
-#define CLI_MAX_OPTIONS 32 /* of one command */
+#define CLI_MAX_OPTIONS 48 /* of one command */
 #define CLI_MAX_EXAMPLES 3
 
 enum cli_type {
@@ -52,6 +52,15 @@ struct cli_command_info {
 /* *nr gets the number of rows. Static. */
 const struct cli_option *cli_option_table(size_t *nr);
 const struct cli_command_info *cli_command_table(size_t *nr);
+
+/* Prints one line, and is -EINVAL. */
+int cli_wrong_use(const struct cli_command_info *info, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Whether a command to start may stand behind "--". */
+bool cli_takes_command(const struct cli_command_info *info);
+/* Whether all values, each of them right, fit together: 0, or -EINVAL after a line. */
+int cli_check(const struct cli_command_info *info, const struct cli_options *options);
 
 void cli_print_usage(FILE *out);
 void cli_print_help(const struct cli_command_info *info, FILE *out);

@@ -57,15 +57,34 @@ static void note_change(struct session *s, struct session_target *t)
 	session_look_at_code(s, t);
 }
 
+/* Kept for the case that the process is over before it can be looked at. */
+static void note_mapping(struct session_target *t, const struct watch_mapping *mapping)
+{
+	struct proc_mapping m = {
+		.start = mapping->start,
+		.end = mapping->start + mapping->bytes,
+		.file_offset = mapping->file_offset,
+		.inode = mapping->inode,
+		.dev_major = mapping->dev_major,
+		.dev_minor = mapping->dev_minor,
+		.exec = true,
+	};
+
+	if (proc_maps_add(&t->maps, &m,
+			  mapping->path[0] == '/' && mapping->path[1] != '/' ? mapping->path : ""))
+		log_debug("no memory for what %d maps", (int)t->tgid);
+}
+
 static int on_mapping(const struct watch_mapping *mapping, void *arg)
 {
 	struct session *s = arg;
-	size_t i;
+	struct session_target *t = session_target_of_tgid(s, mapping->tgid);
 
-	for (i = 0; i < s->nr_targets; i++) {
-		if (s->target[i].tgid == mapping->tgid)
-			note_change(s, &s->target[i]);
-	}
+	if (!t)
+		return 0;
+	if (session_is_open(s))
+		note_mapping(t, mapping);
+	note_change(s, t);
 	return 0;
 }
 
@@ -82,7 +101,7 @@ void session_take_mappings(struct session *s)
 	if (err)
 		log_debug("cannot read of new mappings: %s", strerror(-err));
 	for (i = 0; i < s->nr_targets && lost; i++)
-		note_change(s, &s->target[i]);
+		note_change(s, s->target[i]);
 	(void)unwinder_wait(s->unwinder, TABLES_FIRST_MS);
 }
 
@@ -93,7 +112,7 @@ void session_check_unknown_code(struct session *s)
 	size_t i;
 
 	for (i = 0; i < s->nr_targets; i++) {
-		t = &s->target[i];
+		t = s->target[i];
 		unknown = loader_unknown_code(s->loader, t->slot);
 		if (t->gone || unknown == t->unknown_code)
 			continue;

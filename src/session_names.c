@@ -150,7 +150,7 @@ static void want_name(uint32_t proc, uint64_t address, void *arg)
 	const struct session_target *t = session_target_of(s, proc);
 
 	/* What is not found in mappings that are out of date would stay without a name. */
-	if (t && t->stale && !t->gone && t->proc == proc)
+	if (t && t->stale && t->proc == proc)
 		return;
 	if (namer_want(s->namer, proc, address))
 		log_debug("no memory to name %#llx", (unsigned long long)address);

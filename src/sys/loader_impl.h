@@ -14,6 +14,8 @@ struct loader {
 	int ring_fd[SEEP_MAX_RINGS];
 	struct slot_value *slots; /* the map itself */
 	size_t slots_bytes;
+	uint32_t *free_slots; /* likewise */
+	size_t free_slots_bytes;
 	struct block_set *sets; /* likewise; NULL: there are none */
 	uint32_t nr_sets;
 	/* likewise, for the unwinder */
@@ -26,5 +28,10 @@ struct loader {
 	int nr_cpus;
 	struct seep_counters *scratch; /* one for each CPU */
 };
+
+/* loader_targets.c: sizes of maps that hold targets, before the load. */
+int loader_configure_targets(struct loader *loader, const struct loader_options *options);
+/* After it: the cgroup that is wanted, by a descriptor of its directory. */
+int loader_set_cgroup(struct loader *loader, int fd);
 
 #endif
