@@ -20,6 +20,7 @@
 #define PROGRESS_TICKS 10
 #define MAX_MAPPINGS 65536 /* 2 MiB */
 #define TABLES_WAIT_MS 3000
+#define NAMES_WAIT_NS 2000000000ull
 #define MAX_TARGETS 8192 /* at once, of all processes or a cgroup's */
 #define MAX_FAMILY 1024	 /* likewise, of targets given one by one and their children */
 #define MIN_SPARE 256
@@ -244,10 +245,11 @@ static bool is_over(const struct session *s)
 	return true;
 }
 
-/* An interval's report waits for its names, but the rings do not wait for it. */
+/* An interval's report waits for its names, a while, but the rings do not wait for it. */
 static int report_if_due(struct session *s)
 {
-	if (!s->report_due || namer_pending(s->namer))
+	if (!s->report_due ||
+	    (namer_pending(s->namer) && session_now_ns() - s->report_due_ns < NAMES_WAIT_NS))
 		return 0;
 	s->report_due = false;
 	return session_emit(s);
@@ -282,6 +284,7 @@ static int tick(struct session *s)
 	if (s->cli->duration_ns && now_ns - s->start_ns >= s->cli->duration_ns)
 		s->stopping = true;
 	if (now_ns >= due_ns && !s->stopping) {
+		s->report_due_ns = s->report_due ? s->report_due_ns : now_ns;
 		s->report_due = s->options->emit && !s->options->quiet;
 		s->next_report_ns += s->cli->interval_ns;
 	}

@@ -116,30 +116,13 @@ static uint64_t refresh_pause(const struct session_target *t, uint64_t now_ns)
 	return pause_ns < REFRESH_NS ? pause_ns : REFRESH_NS;
 }
 
-/* One that is going has none, and keeps those that it is known to have had. */
-static int read_maps(struct session_target *t)
-{
-	struct proc_maps maps;
-	int err;
-
-	proc_maps_init(&maps);
-	err = proc_maps_read(&maps, t->tgid);
-	if (!err && !maps.nr)
-		err = -ESRCH;
-	if (err) {
-		proc_maps_release(&maps);
-		return err;
-	}
-	proc_maps_release(&t->maps);
-	t->maps = maps;
-	return 0;
-}
-
 static int refresh(struct session *s, struct session_target *t)
 {
 	uint64_t hash;
-	int err = read_maps(t);
+	int err = proc_maps_read(&t->maps, t->tgid);
 
+	if (!err && !t->maps.nr) /* it is going */
+		err = -ESRCH;
 	if (err)
 		return err;
 	hash = maps_hash(&t->maps);

@@ -6,6 +6,7 @@
 #include "session_impl.h"
 
 #define TABLES_FIRST_MS 2
+#define MAX_TOLD 1024 /* mappings of one process; of one that goes on, all are read sooner */
 
 /* The unwinder reads files of targets: it keeps no rights that it can do without. */
 static void drop_rights(void *arg)
@@ -70,7 +71,9 @@ static void note_mapping(struct session_target *t, const struct watch_mapping *m
 		.exec = true,
 	};
 
-	if (proc_maps_add(&t->maps, &m,
+	if (t->told.nr >= MAX_TOLD)
+		proc_maps_release(&t->told);
+	if (proc_maps_add(&t->told, &m,
 			  mapping->path[0] == '/' && mapping->path[1] != '/' ? mapping->path : ""))
 		log_debug("no memory for what %d maps", (int)t->tgid);
 }
@@ -88,20 +91,25 @@ static int on_mapping(const struct watch_mapping *mapping, void *arg)
 	return 0;
 }
 
+void session_note_mappings(struct session *s)
+{
+	uint64_t lost = 0;
+	size_t i;
+	int err = s->watch ? watch_take(s->watch, on_mapping, s, &lost) : 0;
+
+	if (err)
+		log_debug("cannot read of new mappings: %s", strerror(-err));
+	for (i = 0; i < s->nr_targets && lost; i++)
+		note_change(s, s->target[i]);
+}
+
 /*
  * The thread of unwind tables is told by the kernel, too, and may be looking already. What has to be done here, names and
  * probes, takes longer, and that thread may need our CPU.
  */
 void session_take_mappings(struct session *s)
 {
-	uint64_t lost = 0;
-	size_t i;
-	int err = watch_take(s->watch, on_mapping, s, &lost);
-
-	if (err)
-		log_debug("cannot read of new mappings: %s", strerror(-err));
-	for (i = 0; i < s->nr_targets && lost; i++)
-		note_change(s, s->target[i]);
+	session_note_mappings(s);
 	(void)unwinder_wait(s->unwinder, TABLES_FIRST_MS);
 }
 

@@ -11,6 +11,8 @@
 #include "session_impl.h"
 
 #define SETTLED_NS 150000000ull /* by then all that a process has left on the rings has been read */
+/* What was read of so young an image may have been of the next one already. */
+#define YOUNG_NS 300000000ull
 #define SYNC_NS                                                                                    \
 	1000000000ull /* between two comparisons of our targets with the kernel's, at least */
 
@@ -84,6 +86,20 @@ void session_on_fork(struct session *s, const struct event_proc *e)
 	(void)session_feed_target(s, t); /* errors are kept */
 }
 
+/*
+ * What an image had mapped that was over before we looked, as far as the kernel has told: files that others have mapped
+ * too, and those that are where they were, have names.
+ */
+static void settle(struct session *s, struct session_target *t)
+{
+	bool is_young = t->exec_ns && session_now_ns() - t->exec_ns < YOUNG_NS;
+
+	if ((t->stale || is_young) && t->told.nr && t->tgid)
+		(void)namer_add_process(s->namer, t->proc, t->tgid, &t->told);
+	t->stale = false;
+	t->exec_ns = 0; /* once is enough */
+}
+
 void session_on_exec(struct session *s, const struct event_proc *e)
 {
 	struct session_target *t = session_target_of(s, e->head.proc);
@@ -94,6 +110,8 @@ void session_on_exec(struct session *s, const struct event_proc *e)
 		identify(s, t, e);
 		session_look_at_code(s, t);
 	} else {
+		session_note_mappings(s);
+		settle(s, t);
 		session_forget_blocks(s, t->proc);
 		if (e->parent_tgid != e->tgid)
 			session_drop_links(s, t->slot);
@@ -126,17 +144,6 @@ void session_on_exit(struct session *s, const struct event_proc *e)
 }
 
 /* --- each tick -------------------------------------------------------------------------------- */
-
-/*
- * What a process had mapped that was over before we looked, as far as the kernel has told: files that others have mapped
- * too, and those that are where they were, have names.
- */
-static void settle(struct session *s, struct session_target *t)
-{
-	if (t->stale && t->maps.nr && t->tgid)
-		(void)namer_add_process(s->namer, t->proc, t->tgid, &t->maps);
-	t->stale = false;
-}
 
 void session_settle_targets(struct session *s)
 {

@@ -92,6 +92,7 @@ struct session {
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
 	uint64_t start_ns, next_report_ns;
 	bool report_due;
+	uint64_t report_due_ns, wanted_ns;
 	uint64_t lost_seen; /* loader_lost_events() at the last resync */
 	uint64_t next_resync_ns;
 	unsigned int ticks;
@@ -166,6 +167,8 @@ int session_start_unwinder(struct session *s);
 int session_watch_code(struct session *s);
 /* Makes its tables, soon. */
 void session_look_at_code(struct session *s, const struct session_target *t);
+void session_note_mappings(struct session *s);
+/* The same, and gives its tables a little time. */
 void session_take_mappings(struct session *s);
 /* Targets whose stacks have led to places we know nothing of are looked at again. */
 void session_check_unknown_code(struct session *s);

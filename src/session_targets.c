@@ -54,6 +54,7 @@ struct session_target *session_add_target(struct session *s, pid_t tgid)
 	t->pidfd = -1;
 	t->stale = true;
 	proc_maps_init(&t->maps);
+	proc_maps_init(&t->told);
 	t->at = s->nr_targets;
 	s->target[s->nr_targets++] = t;
 	s->nr_ever++;
@@ -137,6 +138,7 @@ static void free_target(struct session_target *t)
 {
 	fd_close(&t->pidfd);
 	proc_maps_release(&t->maps);
+	proc_maps_release(&t->told);
 	free(t->exe);
 	free(t->cgroup);
 	free(t);

@@ -26,6 +26,7 @@ struct session_target {
 	struct proc_info info;
 	char *exe, *cgroup; /* NULL: not known */
 	struct proc_maps maps;
+	struct proc_maps told; /* what the kernel has told of it, where targets come and go */
 	uint64_t maps_hash;
 	bool gone, exit_seen;
 	bool is_counted;       /* as a child, among the processes of its parent's objects */

@@ -171,10 +171,8 @@ static void test_unfollowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		case_of(test_one_after_the_other),
-		case_of(test_late_events),
-		case_of(test_announced),
-		case_of(test_same_process),
+		case_of(test_one_after_the_other), case_of(test_late_events),
+		case_of(test_announced),	   case_of(test_same_process),
 		case_of(test_unfollowed),
 	};
 
