@@ -60,10 +60,9 @@ static __always_inline bool is_unwatched(const struct block_value *block)
 	return block->birth_ns < watched_since;
 }
 
-static __always_inline void count_free(struct context *c, const struct block_value *block)
+static __always_inline void count_free(struct context *c)
 {
 	count_in(c->counters, STAT_FREES, 1);
-	count_in(c->counters, STAT_FREE_BYTES, SEEP_SIZE(block->sized));
 }
 
 /* A block that is live under this key was freed without our seeing it. */
@@ -74,7 +73,7 @@ static __always_inline void block_replaced(struct context *c, const struct block
 
 	if (!block_take(key, &gone) || is_unwatched(&gone))
 		return;
-	count_free(c, &gone);
+	count_free(c);
 	count_in(c->counters, STAT_MISSED_FREES, 1);
 	send_free(c, key, &gone, FREE_REPLACED, now);
 }
@@ -95,8 +94,7 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 	if (c->thread->last_freed == addr)
 		c->thread->last_freed = 0;
 	count_in(c->counters, STAT_ALLOCS, 1);
-	count_in(c->counters, STAT_ALLOC_BYTES, SEEP_SIZE(block.sized));
-	err = block_put(&key, &block);
+	err = block_put_here(&key, &block);
 	if (err == -EEXIST) {
 		block_replaced(c, &key, now);
 		err = block_put(&key, &block);
@@ -157,7 +155,7 @@ static __always_inline void old_block_end(struct context *c, struct call *call, 
 		return;
 	}
 	call->has_old = 0;
-	count_free(c, &call->old);
+	count_free(c);
 	send_free(c, &key, &call->old, FREE_REALLOC, now);
 }
 

@@ -232,7 +232,7 @@ int free_enter(struct pt_regs *ctx)
 	is_nested = free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr);
 	key.addr = ptr;
 	key.proc = c.proc;
-	if (!block_take(&key, &block)) {
+	if (!block_take_here(&key, &block)) {
 		if (old_block_is_freed(c.thread, ptr) || is_nested)
 			return 0;
 		if (c.thread->last_freed != ptr)
@@ -243,7 +243,7 @@ int free_enter(struct pt_regs *ctx)
 	c.thread->last_freed = ptr;
 	if (is_unwatched(&block))
 		return 0;
-	count_free(&c, &block);
+	count_free(&c);
 	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
 	return 0;
 }

@@ -35,7 +35,7 @@ SEEP_RODATA struct seep_config config __weak = {
 	.task_storage = 1,
 	.task_pt_regs = 1,
 	.fault_period = 1,
-	.block_sets = 1,
+	.block_table = 1,
 	.stack_hash_mask = ~0U,
 	.memo = 1,
 	.check_stacks = 1,
@@ -53,6 +53,10 @@ volatile __u64 sampling __weak = 0;
 
 /* When frees began to be seen, if that has ever been interrupted: blocks born before then are not known any more. */
 volatile __u64 watched_since __weak = 0;
+
+/* Sets of the block table but one, now and at first. Written by userspace when the shards are there. */
+volatile __u32 block_mask __weak = 0;
+volatile __u32 block_mask_first __weak = 0;
 
 /* Blocks in the hash behind the table, ever: while 0, nobody looks there. */
 volatile __u64 blocks_in_hash __weak = 0;
@@ -98,6 +102,7 @@ struct vm_call {
  * a guard against nesting on a preemptible kernel.
  */
 struct thread {
+	__u64 owner; /* of a place in thread_cache: who has it, as bpf_get_current_pid_tgid() says; 0: nobody */
 	__u32 slot;
 	__u32 generation; /* of targets_generation when slot was looked up */
 	__u32 events;
@@ -115,6 +120,19 @@ struct thread {
 	struct call call[MAX_CALLS];
 	struct vm_call vm;
 };
+
+/*
+ * Most threads have their state here, at a place given by their number: one look into an array, where task storage
+ * takes a call. Who finds the place taken goes to task storage.
+ */
+#define THREAD_CACHE_PLACES 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, THREAD_CACHE_PLACES);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_cache SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -146,13 +164,21 @@ struct {
 	__type(value, struct block_value);
 } blocks SEC(".maps") __weak;
 
-struct {
+/* libbpf 1.1 wants the sizes of an inner map in numbers. */
+struct block_shard {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, SEEP_BLOCK_SHARD_SETS);
+	__uint(key_size, 4);
+	__uint(value_size, 256);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SEEP_BLOCK_MAX_SHARDS);
 	__type(key, __u32);
-	__type(value, struct block_set);
-} block_sets SEC(".maps") __weak;
+	__array(values, struct block_shard);
+} block_shards SEC(".maps") __weak;
 
 #define STACK_TABLE(name, frames)                                                                  \
 	struct {                                                                                   \

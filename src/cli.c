@@ -16,6 +16,7 @@
 #define DEFAULT_RING_BYTES (8u << 20)
 #define DEFAULT_MAX_BLOCKS (4u << 20)
 #define DEFAULT_UNWIND_BYTES (UINT64_C(128) << 20)
+#define DEFAULT_MAX_OVERHEAD 0.05
 #define DEFAULT_MAX_STACKS (64u << 10)
 /* Values of long options in getopt, beyond those of letters. */
 #define LONG_BASE 256
@@ -217,6 +218,12 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return add_dir(parser, option, value);
 	case CLI_PIDS:
 		return add_pids(parser, option, value);
+	case CLI_SHARE:
+		return cli_parse_share(option, value, field) ? wrong_value(parser, option, value)
+							     : 0;
+	case CLI_SAMPLE:
+		return cli_parse_sample(option, value, field) ? wrong_value(parser, option, value)
+							      : 0;
 	case CLI_TOP:
 		return set_top(parser, option, value);
 	case CLI_FORMAT:
@@ -395,6 +402,8 @@ int cli_parse(int argc, char **argv, struct cli_options *options)
 				.max_blocks = DEFAULT_MAX_BLOCKS,
 				.max_stacks = DEFAULT_MAX_STACKS,
 				.unwind_bytes = DEFAULT_UNWIND_BYTES,
+				.sample_bytes = 1,
+				.max_overhead = DEFAULT_MAX_OVERHEAD,
 			},
 	};
 	int err;

@@ -30,6 +30,7 @@ enum cli_command {
 
 #define CLI_MAX_PIDS 1024
 #define CLI_MAX_DEBUG_DIRS 8
+#define SAMPLE_AUTO 0
 
 struct cli_options {
 	enum cli_command command;
@@ -50,12 +51,17 @@ struct cli_options {
 	const char *input;   /* report: the capture file */
 	uint64_t min_age_ns;
 	bool allocator_frames;
-	bool throwing_new;   /* probe operator new also where an exception would not survive it */
-	bool record_faults;  /* record --faults */
-	int verbose;	     /* 0, 1, 2 */
-	int ready_fd;	     /* -1: none */
-	uint64_t ring_bytes; /* of one ring; a power of two of at least a page */
-	uint64_t max_blocks; /* of the kernel's block map */
+	bool throwing_new;     /* probe operator new also where an exception would not survive it */
+	bool record_faults;    /* record --faults */
+	uint64_t sample_bytes; /* mean distance of samples; 1: every allocation; SAMPLE_AUTO */
+	double max_overhead;   /* share of the targets' CPU time; 0: unlimited */
+	double max_cpu;	       /* CPUs that seep itself may use; 0: unlimited */
+	uint64_t max_memory_bytes; /* that seep itself may use; 0: unlimited */
+	bool force;		   /* go on where the predicted cost says not to */
+	int verbose;		   /* 0, 1, 2 */
+	int ready_fd;		   /* -1: none */
+	uint64_t ring_bytes;	   /* of one ring; a power of two of at least a page */
+	uint64_t max_blocks;	   /* of the kernel's block map */
 	uint64_t max_stacks;
 	uint64_t unwind_bytes; /* of unwind tables */
 	bool check_stacks;     /* walk in full even where the stack is known */

@@ -24,6 +24,8 @@ enum cli_type {
 	CLI_DIRS,     /* a list of directories that grows with each use */
 	CLI_PIDS,     /* a list that grows with each use */
 	CLI_TOP,      /* size_t, or "all" */
+	CLI_SHARE,    /* double, from a percentage above 0 and up to max, or "off", which is 0 */
+	CLI_SAMPLE,   /* uint64_t, or "auto", which is SAMPLE_AUTO */
 	CLI_FORMAT,
 	CLI_JSON, /* short for a format */
 };
@@ -61,6 +63,10 @@ int cli_wrong_use(const struct cli_command_info *info, const char *format, ...)
 bool cli_takes_command(const struct cli_command_info *info);
 /* Whether all values, each of them right, fit together: 0, or -EINVAL after a line. */
 int cli_check(const struct cli_command_info *info, const struct cli_options *options);
+
+/* Values of these types. 0 or -EINVAL. */
+int cli_parse_share(const struct cli_option *option, const char *text, double *out);
+int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t *out);
 
 void cli_print_usage(FILE *out);
 void cli_print_help(const struct cli_command_info *info, FILE *out);

@@ -29,6 +29,8 @@ _seep() {
 			return
 			;;
 		-f | --format) words="text json folded" ;;
+		--max-overhead | --max-cpu) words="off 1% 5% 10%" ;;
+		--sample) words="auto 1 64K 512K 4M" ;;
 		-o | --output | --capture)
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")
 			return

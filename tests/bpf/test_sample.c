@@ -18,7 +18,7 @@
 
 static struct thread *thread_here(void)
 {
-	return fake_map_value(&threads, &fake.task, 0);
+	return thread_find();
 }
 
 /* A session's entry: the kernel puts the trampoline there only if the program says so. */
@@ -185,8 +185,6 @@ static void test_sampled_block(void **state)
 	sampling = SEEP_SIZED(1u << 20, TAG + 1);
 	call_free(SP, BLOCK);
 	(void)expect_free(BLOCK, SEEP_SIZED(1009, TAG), 0);
-	assert_int_equal(counter(STAT_ALLOC_BYTES), 1009);
-	assert_int_equal(counter(STAT_FREE_BYTES), 1009);
 }
 
 static void test_passed_block(void **state)
