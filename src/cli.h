@@ -46,6 +46,7 @@ struct cli_options {
 	uint64_t interval_ns; /* 0: one report, at the end */
 	size_t top;	      /* 0: all ("--top all"); default 10 in text, all in other formats */
 	enum out_format format;
+	enum report_by by;
 	const char *output;  /* -o; NULL: stdout */
 	const char *capture; /* leaks, faults: --capture FILE as well; record: its -o */
 	const char *input;   /* report: the capture file */

@@ -46,6 +46,10 @@ static const struct cli_option options[] = {
 	 "text (the default), json, or folded: stacks\nfor flame graphs, with live bytes or "
 	 "faults"},
 	{"json", 0, CLI_JSON, SHOWING, 0, 0, 0, NULL, NULL, "the same as -f json"},
+	{"by", 0, CLI_BY, SHOWING, FIELD(by), 0, 0, "WHAT",
+	 "what to tell apart: write process, comm or cgroup",
+	 "process (the default), or comm or cgroup:\nequal stacks of all its processes are one "
+	 "site"},
 	{"output", 'o', CLI_FILE, SHOWING, FIELD(output), 0, 0, "FILE", "a file name",
 	 "write reports, one after the other, to FILE\ninstead of standard output"},
 	{"output", 'o', CLI_FILE, ON(CMD_RECORD), FIELD(capture), 0, 0, "FILE", "a file name",

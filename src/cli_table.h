@@ -27,6 +27,7 @@ enum cli_type {
 	CLI_SHARE,    /* double, from a percentage above 0 and up to max, or "off", which is 0 */
 	CLI_SAMPLE,   /* uint64_t, or "auto", which is SAMPLE_AUTO */
 	CLI_FORMAT,
+	CLI_BY,
 	CLI_JSON, /* short for a format */
 };
 

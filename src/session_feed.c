@@ -387,7 +387,7 @@ static int resync_gone(struct session *s, uint32_t proc, const struct unseen *u,
 			continue;
 		gone.addr = u->block[i].addr;
 		gone.birth_ns = u->block[i].birth_ns;
-		gone.sized = u->block[i].size_bytes;
+		gone.sized = SEEP_SIZED(u->block[i].size_bytes, u->block[i].tag);
 		gone.stack = u->block[i].stack;
 		err = session_feed(s, &gone, sizeof(gone));
 	}

@@ -31,6 +31,7 @@ _seep() {
 		-f | --format) words="text json folded" ;;
 		--max-overhead | --max-cpu) words="off 1% 5% 10%" ;;
 		--sample) words="auto 1 64K 512K 4M" ;;
+		--by) words="process comm cgroup" ;;
 		-o | --output | --capture)
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")
 			return
@@ -39,7 +40,7 @@ _seep() {
 		*) words=$(_seep_options "${COMP_WORDS[1]}") ;;
 		esac
 	fi
-	if [ "${COMP_WORDS[1]}" = report ] && [[ $current != -* ]] && [[ $previous != -f && $previous != --format ]]; then
+	if [ "${COMP_WORDS[1]}" = report ] && [[ $current != -* ]] && [[ $previous != -f && $previous != --format && $previous != --by ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 	fi

@@ -119,6 +119,7 @@ static void test_defaults(void **state)
 	assert_int_equal(options->interval_ns, 0);
 	assert_int_equal(options->top, 10);
 	assert_int_equal(options->format, OUT_TEXT);
+	assert_int_equal(options->by, BY_PROCESS);
 	assert_null(options->output);
 	assert_null(options->capture);
 	assert_int_equal(options->min_age_ns, 0);
@@ -208,6 +209,12 @@ static void test_other_commands(void **state)
 	options = ACCEPTED(&outcome, "faults", "-p", "1", "--top", "all");
 	assert_int_equal(options->command, CMD_FAULTS);
 	assert_int_equal(options->top, 0);
+	options = ACCEPTED(&outcome, "faults", "-p", "1", "--by", "cgroup");
+	assert_int_equal(options->by, BY_CGROUP);
+	options = ACCEPTED(&outcome, "leaks", "-p1,2", "--by=comm");
+	assert_int_equal(options->by, BY_COMM);
+	options = ACCEPTED(&outcome, "report", "file", "--by", "process");
+	assert_int_equal(options->by, BY_PROCESS);
 	options = ACCEPTED(&outcome, "record", "--faults", "-o", "file", "-p", "1");
 	assert_int_equal(options->command, CMD_RECORD);
 	assert_true(options->record_faults);
@@ -346,6 +353,8 @@ static void test_malformed_values(void **state)
 	REFUSED("--top: '0'", "leaks", "-p1", "--top", "0");
 	REFUSED("--top: 'ALL'", "leaks", "-p1", "--top", "ALL");
 	REFUSED("--format: 'xml'", "leaks", "-p1", "-f", "xml");
+	REFUSED("--by: 'pid'", "leaks", "-p1", "--by", "pid");
+	REFUSED("--by: ''", "report", "file", "--by", "");
 	REFUSED("--format: ''", "leaks", "-p1", "-f", "");
 	REFUSED("--output: ''", "leaks", "-p1", "-o", "");
 	REFUSED("--min-age: '1d'", "leaks", "-p1", "--min-age", "1d");
