@@ -29,7 +29,7 @@ enum cli_command {
 	CMD_DOCTOR,
 };
 
-#define CLI_MAX_PIDS 64
+#define CLI_MAX_PIDS 1024
 #define CLI_MAX_DEBUG_DIRS 8
 #define SAMPLE_AUTO 0
 #define CLI_MAX_ALLOCATORS 64
@@ -38,7 +38,12 @@ struct cli_options {
 	enum cli_command command;
 	pid_t pid[CLI_MAX_PIDS]; /* distinct */
 	size_t nr_pids;
-	char **argv;	      /* after "--", NULL-terminated, or NULL */
+	char **argv;	    /* after "--", NULL-terminated, or NULL */
+	bool all;	    /* every process */
+	const char *cgroup; /* NULL: none */
+	const char *comm;   /* NULL: none */
+	bool follow; /* children of targets are targets: so with a command or a cgroup unless no_follow */
+	bool no_follow;	      /* nobody becomes a target later */
 	uint64_t duration_ns; /* 0: until Ctrl-C or the target's end */
 	uint64_t interval_ns; /* 0: one report, at the end */
 	size_t top;	      /* 0: all ("--top all"); default 10 in text, all in other formats */
