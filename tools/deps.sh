@@ -15,7 +15,8 @@ declare -A packages=(
 		redis-server redis-tools nginx memcached postgresql
 		libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64
 		libmimalloc2.0|libmimalloc2.1|libmimalloc3
-		perl git gdb nodejs binutils dwz xz-utils libdebuginfod1|libdebuginfod1t64"
+		perl git gdb nodejs binutils dwz xz-utils libdebuginfod1|libdebuginfod1t64
+		systemtap-sdt-dev"
 	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static"
 	[debian.bench]="bpftrace heaptrack jq libjemalloc2 redis-server redis-tools sqlite3 perl python3 g++"
 	[fedora.build]="gcc make clang bpftool libbpf-devel elfutils-libelf-devel elfutils-devel
@@ -23,7 +24,8 @@ declare -A packages=(
 	[fedora.test]="gcc-c++ libcmocka-devel clang-tools-extra ShellCheck cppcheck mandoc jq python3 procps-ng
 		compiler-rt libasan libubsan redis|valkey nginx memcached postgresql-server
 		jemalloc gperftools-libs mimalloc
-		perl git gdb nodejs binutils dwz xz elfutils-debuginfod-client"
+		perl git gdb nodejs binutils dwz xz elfutils-debuginfod-client
+		systemtap-sdt-devel"
 	[fedora.cross]=""
 	[fedora.bench]="bpftrace heaptrack jq jemalloc redis|valkey sqlite perl python3 gcc-c++"
 )

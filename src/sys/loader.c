@@ -43,6 +43,8 @@ static struct bpf_program *program_of(const struct loader *l, enum loader_progra
 		[PROGRAM_ALLOC_ENTER] = l->skel->progs.alloc_enter,
 		[PROGRAM_ALLOC_RETURN] = l->skel->progs.alloc_return,
 		[PROGRAM_FREE_ENTER] = l->skel->progs.free_enter,
+		[PROGRAM_USDT_ALLOC] = l->skel->progs.usdt_alloc,
+		[PROGRAM_USDT_FREE] = l->skel->progs.usdt_free,
 		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
 		[PROGRAM_STACK] = l->skel->progs.probe_stack,
 		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
@@ -74,7 +76,7 @@ static int choose_programs(const struct loader *l, const struct loader_options *
 
 	for (i = 0; i < PROGRAM_NR; i++) {
 		wanted = true;
-		if (i <= PROGRAM_FREE_ENTER)
+		if (i <= PROGRAM_USDT_FREE)
 			wanted = options->allocations;
 		else if (i == PROGRAM_STACK)
 			wanted = options->stack_alone;
@@ -339,6 +341,15 @@ int loader_set_target(struct loader *l, uint32_t slot, uint32_t tgid)
 		return -errno;
 	__atomic_fetch_add(&l->skel->bss->targets_generation, 1, __ATOMIC_SEQ_CST);
 	return 0;
+}
+
+int loader_set_usdt(const struct loader *l, uint32_t number, const struct usdt_spec *spec)
+{
+	if (!number || number >= USDT_MAX_SPECS)
+		return -ENOSPC;
+	return bpf_map_update_elem(bpf_map__fd(l->skel->maps.usdt_specs), &number, spec, BPF_ANY)
+		       ? -errno
+		       : 0;
 }
 
 /* For the unwinder, in its thread. What the kernel holds lasts until the map of shards goes. */

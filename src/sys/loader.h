@@ -15,6 +15,7 @@
 #include "event.h"
 #include "kernel.h"
 #include "unwinder.h"
+#include "usdt_spec.h"
 
 struct loader;
 
@@ -22,6 +23,8 @@ enum loader_program {
 	PROGRAM_ALLOC_ENTER,
 	PROGRAM_ALLOC_RETURN,
 	PROGRAM_FREE_ENTER,
+	PROGRAM_USDT_ALLOC,
+	PROGRAM_USDT_FREE,
 	PROGRAM_FLOOR, /* empty */
 	PROGRAM_STACK, /* stacks alone: to measure */
 	PROGRAM_MMAP_ENTER,
@@ -70,6 +73,9 @@ void loader_arm(struct loader *loader, bool armed);
 
 /* The process with this tgid becomes the target in a slot (1..max_targets). */
 int loader_set_target(struct loader *loader, uint32_t slot, uint32_t tgid);
+
+/* What the probes with this cookie say of their arguments: 1..USDT_MAX_SPECS - 1. -ENOSPC for other numbers. */
+int loader_set_usdt(const struct loader *loader, uint32_t number, const struct usdt_spec *spec);
 
 /* Where unwind tables go; valid as long as the loader. */
 void loader_unwinder_maps(struct loader *loader, struct unwinder_maps *out);
