@@ -46,6 +46,7 @@ struct cli_options {
 	uint64_t min_age_ns;
 	bool allocator_frames;
 	bool throwing_new;   /* probe operator new also where an exception would not survive it */
+	bool no_usdt;	     /* trap calls also where a program brings heap probes along */
 	bool record_faults;  /* record --faults */
 	int verbose;	     /* 0, 1, 2 */
 	int ready_fd;	     /* -1: none */

@@ -47,6 +47,8 @@ static const struct cli_option options[] = {
 	 NULL, NULL,
 	 "probe operator new of jemalloc, tcmalloc and\nmimalloc too: a bad_alloc that the "
 	 "program\nwould have caught then ends it"},
+	{"no-usdt", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(no_usdt), 0, 0, NULL, NULL,
+	 "trap every call also where a program brings\nheap probes of its own along"},
 	{"capture", 0, CLI_FILE, REPORTS, FIELD(capture), 0, 0, "FILE", "a file name",
 	 "write a capture for 'seep report' as well"},
 	{"faults", 0, CLI_FLAG, ON(CMD_RECORD), FIELD(record_faults), 0, 0, NULL, NULL,

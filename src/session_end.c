@@ -18,6 +18,8 @@ static void describe_probes(const struct session *s, uint32_t slot, struct strbu
 	const char *base;
 	size_t nr = 0, i;
 
+	if (session_usdt_describe(s, slot, out))
+		return;
 	for (i = 0; i < s->nr_attached; i++) {
 		if (s->attached[i].slot == slot)
 			nr += s->attached[i].nr_sites;

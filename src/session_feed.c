@@ -154,7 +154,7 @@ int session_feed_probes(struct session *s)
 								 attach_kind_name(ATTACH_PERF)},
 					   4);
 	}
-	return err;
+	return err ? err : session_usdt_feed_probes(s);
 }
 
 int session_feed_counters(struct session *s)

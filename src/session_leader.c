@@ -21,6 +21,7 @@ void session_leader_replaced(struct session *s, const struct session_target *t)
 			s->attached[kept++] = s->attached[i];
 	}
 	s->nr_attached = kept;
+	session_usdt_forget(s, t->slot);
 }
 
 static bool is_headless(const struct session_target *t)
