@@ -330,6 +330,7 @@ static int on_event(struct session *s, uint64_t source)
 	case SOURCE_TARGET:
 		t = &s->target[source >> 32];
 		t->gone = true;
+		session_usdt_forget(s, t->slot);
 		(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, t->pidfd, NULL);
 		return 0;
 	}

@@ -25,6 +25,7 @@ struct usdt_file {
 	char *path;		   /* as the process sees it, for people */
 	struct usdt_object object; /* without a provider: nothing of use */
 	uint32_t *spec;		   /* the number of each site's */
+	bool is_used;		   /* now or before */
 	size_t nr_told;		   /* of its sites, in the stream */
 	bool is_late;		   /* and that has been said */
 };
@@ -32,6 +33,7 @@ struct usdt_file {
 struct usdt_use {
 	uint32_t slot;
 	struct usdt_file *file;
+	struct usdt_links links;
 };
 
 struct session_usdt {
@@ -41,7 +43,6 @@ struct session_usdt {
 	size_t nr_uses, cap_uses;
 	struct usdt_spec *spec; /* the number of one is its index + 1 */
 	size_t nr_specs, cap_specs;
-	struct usdt_links links;
 };
 
 /* Where a file is. */
@@ -68,7 +69,8 @@ void session_usdt_release(struct session *s)
 
 	if (!u)
 		return;
-	usdt_links_release(&u->links);
+	for (i = 0; i < u->nr_uses; i++)
+		usdt_links_release(&u->use[i].links);
 	for (i = 0; i < u->nr_files; i++)
 		file_free(u->file[i]);
 	free(u->file);
@@ -239,15 +241,19 @@ static void say_late(const struct session_target *t, struct usdt_file *file)
 static int attach_file(struct session *s, const struct session_target *t, struct usdt_file *file,
 		       const char *kernel_path)
 {
+	struct usdt_use use = {.slot = t->slot, .file = file};
 	struct session_usdt *u = s->usdt;
 	int err;
 
 	if (ARRAY_GROW(&u->use, &u->cap_uses, u->nr_uses + 1))
 		return -ENOMEM;
-	err = usdt_attach(&u->links, s->loader, t->tgid, kernel_path, &file->object, file->spec);
-	if (err)
+	err = usdt_attach(&use.links, s->loader, t->tgid, kernel_path, &file->object, file->spec);
+	if (err) {
+		usdt_links_release(&use.links);
 		return err;
-	u->use[u->nr_uses++] = (struct usdt_use){.slot = t->slot, .file = file};
+	}
+	u->use[u->nr_uses++] = use;
+	file->is_used = true;
 	log_verbose("%zu probes of '%s' that it brings along (%s)", file->object.nr_sites,
 		    file->path, file->object.provider);
 	return 0;
@@ -335,7 +341,9 @@ void session_usdt_forget(struct session *s, uint32_t slot)
 	size_t i, kept = 0;
 
 	for (i = 0; u && i < u->nr_uses; i++) {
-		if (u->use[i].slot != slot)
+		if (u->use[i].slot == slot)
+			usdt_links_release(&u->use[i].links);
+		else
 			u->use[kept++] = u->use[i];
 	}
 	if (u)
@@ -394,9 +402,10 @@ int session_usdt_feed_probes(struct session *s)
 	size_t i;
 	int err = 0;
 
-	for (i = 0; u && i < u->nr_uses && !err; i++) {
-		file = u->use[i].file;
-		for (; file->nr_told < file->object.nr_sites && !err; file->nr_told++)
+	for (i = 0; u && i < u->nr_files && !err; i++) {
+		file = u->file[i];
+		for (; file->is_used && file->nr_told < file->object.nr_sites && !err;
+		     file->nr_told++)
 			err = feed_probe(s, file, &file->object.site[file->nr_told]);
 	}
 	return err;

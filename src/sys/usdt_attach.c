@@ -15,12 +15,7 @@
 
 #define PMU "/sys/bus/event_source/devices/uprobe"
 
-void usdt_links_init(struct usdt_links *links)
-{
-	*links = (struct usdt_links){0};
-}
-
-void usdt_links_cut(struct usdt_links *links, size_t nr)
+static void links_cut(struct usdt_links *links, size_t nr)
 {
 	while (links->nr > nr)
 		fd_close(&links->fd[--links->nr]);
@@ -28,9 +23,9 @@ void usdt_links_cut(struct usdt_links *links, size_t nr)
 
 void usdt_links_release(struct usdt_links *links)
 {
-	usdt_links_cut(links, 0);
+	links_cut(links, 0);
 	free(links->fd);
-	usdt_links_init(links);
+	*links = (struct usdt_links){0};
 }
 
 static int keep(struct usdt_links *links, int fd)
@@ -121,6 +116,6 @@ int usdt_attach(struct usdt_links *links, const struct loader *loader, pid_t tgi
 		err = attach_site(links, &pmu, &place);
 	}
 	if (err)
-		usdt_links_cut(links, before);
+		links_cut(links, before);
 	return err;
 }

@@ -18,15 +18,13 @@
 struct usdt_links {
 	int *fd; /* perf events and links */
 	size_t nr, cap;
-};
+}; /* zeroed: none */
 
-void usdt_links_init(struct usdt_links *links);
+/* Takes all probes out. */
 void usdt_links_release(struct usdt_links *links);
-/* Takes out what was added since there were so many. */
-void usdt_links_cut(struct usdt_links *links, size_t nr);
 
 /*
- * Sets all probes of an object in a process. spec[i] is the number of the i-th site's spec, which the loader knows
+ * Sets all probes of an object in a process, beside those that there are. spec[i] is the number of the i-th site's spec, which the loader knows
  * already. 0; else nothing is set: -ESRCH, or what the kernel says (-EINVAL: somebody else has set a probe there, and says
  * otherwise where its semaphore is).
  */

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <stdint.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define LISTENS __attribute__((section(".probes")))
@@ -131,6 +132,38 @@ static long usdt_bytes(void)
 	return sum(offsetof(struct usdt_sums, bytes));
 }
 
+static pid_t child;
+
+/* A child that goes on until nobody listens to it. */
+SITE static long usdt_fork(void)
+{
+	child = fork();
+	REQUIRE(child >= 0);
+	if (child)
+		return 0;
+	alarm(100);
+	while (usdt_semaphores())
+		usleep(1000);
+	_exit(17);
+}
+
+SITE static long usdt_child(void)
+{
+	int status;
+
+	REQUIRE(waitpid(child, &status, 0) == child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The program that $USDT_BECOME names. */
+SITE static long usdt_become(void)
+{
+	char *const argv[] = {getenv("USDT_BECOME"), NULL};
+
+	(void)execv(argv[0], argv);
+	return 1;
+}
+
 /* As if somebody listened: what sampling itself costs. */
 static long usdt_pretend(void)
 {
@@ -176,13 +209,23 @@ SITE static long usdt_pairs(void)
 }
 
 static const struct work works[] = {
-	{"usdt_load", usdt_load},	{"usdt_semaphores", usdt_semaphores},
-	{"usdt_leak", usdt_leak},	{"usdt_large", usdt_large},
-	{"usdt_churn", usdt_churn},	{"usdt_library_leak", usdt_library_leak},
-	{"usdt_allocs", usdt_allocs},	{"usdt_frees", usdt_frees},
-	{"usdt_weight", usdt_weight},	{"usdt_bytes", usdt_bytes},
-	{"usdt_pretend", usdt_pretend}, {"usdt_pretend_no_more", usdt_pretend_no_more},
-	{"usdt_pairs", usdt_pairs},	{NULL, NULL},
+	{"usdt_fork", usdt_fork},
+	{"usdt_child", usdt_child},
+	{"usdt_become", usdt_become},
+	{"usdt_load", usdt_load},
+	{"usdt_semaphores", usdt_semaphores},
+	{"usdt_leak", usdt_leak},
+	{"usdt_large", usdt_large},
+	{"usdt_churn", usdt_churn},
+	{"usdt_library_leak", usdt_library_leak},
+	{"usdt_allocs", usdt_allocs},
+	{"usdt_frees", usdt_frees},
+	{"usdt_weight", usdt_weight},
+	{"usdt_bytes", usdt_bytes},
+	{"usdt_pretend", usdt_pretend},
+	{"usdt_pretend_no_more", usdt_pretend_no_more},
+	{"usdt_pairs", usdt_pairs},
+	{NULL, NULL},
 };
 
 int main(int argc, char **argv)

@@ -163,6 +163,54 @@ killed() {
 	target_stop
 }
 
+# A child has copies of the semaphores, and of the breakpoints.
+forked() {
+	target_start "$E2E/usdt"
+	works usdt_load
+	seep_start record -o "$WORK/usdt.seep" -p "$TARGET_PID" && works usdt_fork usdt_churn
+	seep_stop
+	if works usdt_child && [ "$RESULT" = 17 ]; then
+		passes "semaphores of a child fall to zero as well"
+	else
+		fails "semaphores of a child fall to zero as well" "its status is '$RESULT'"
+	fi
+	read_capture
+	compare "with a child: every sampled allocation" allocs
+	target_stop
+}
+
+# become PROGRAM: in the place of the one that runs.
+become() {
+	USDT_BECOME=$1 target_start "$E2E/usdt"
+	if ! seep_start record -v -o "$WORK/usdt.seep" -p "$TARGET_PID"; then
+		fails "attach to a program that will call exec" "$(cat "$WORK/seep.err")"
+		return 1
+	fi
+	echo usdt_become >&"$TARGET_IN"
+	target_hear ready
+}
+
+execed() {
+	become "$E2E/usdt" || return
+	wait_until semaphores are '[1-9]{2}00' && works usdt_churn
+	seep_stop
+	read_capture
+	compare "after an exec of the same program: every sampled allocation" allocs
+	target_stop
+
+	EARLY_PLUGIN=$E2E/stacks_plugin become "$E2E/early" || return
+	wait_until said "probe malloc" && works early_plugin
+	seep_stop
+	read_capture
+	if [ "${captured[allocs]:-0}" -gt 0 ] && [ "${captured[tagged]}" = 0 ]; then
+		passes "after an exec of a program without such probes, calls are trapped"
+	else
+		fails "after an exec of a program without such probes, calls are trapped" "$(declare -p captured)" \
+			"$(cat "$WORK/seep.err")"
+	fi
+	target_stop
+}
+
 left_alone() {
 	target_start "$E2E/usdt"
 	if ! seep_start record --no-usdt -o "$WORK/usdt.seep" -p "$TARGET_PID"; then
@@ -244,6 +292,8 @@ cd "$WORK" || exit 1
 attach
 loaded_later
 killed
+forked
+execed
 left_alone
 command_from_its_start
 too_late
