@@ -201,7 +201,7 @@ $(BUILD)/tests/bpf/%: tests/bpf/%.c $(BPF_SHARED) $(BUILD)/flags.san \
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -Itests/bpf $(SAN_CFLAGS) -DSEEP_NATIVE_BPF -D__TARGET_ARCH_$(BPF_ARCH) \
-		-Wno-unused-parameter -Wno-missing-prototypes -MMD -MP -MF $@.d $< $(BPF_SHARED) -o $@ -lcmocka -pthread
+		-Wno-unused-parameter -Wno-missing-prototypes -MMD -MP -MF $@.d $< $(BPF_SHARED) -o $@ -lcmocka -lm -pthread
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libseep.a
 	$(call say,FUZZ,$@)

@@ -54,10 +54,15 @@ static __always_inline void send_free(struct context *c, const struct block_key 
 	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
 }
 
-static __always_inline void count_free(struct context *c, const struct block_value *block)
+/* Born when frees were not seen for a while since: it may have been gone for long. */
+static __always_inline bool is_unwatched(const struct block_value *block)
+{
+	return block->birth_ns < watched_since;
+}
+
+static __always_inline void count_free(struct context *c)
 {
 	count_in(c->counters, STAT_FREES, 1);
-	count_in(c->counters, STAT_FREE_BYTES, SEEP_SIZE(block->sized));
 }
 
 /* A block that is live under this key was freed without our seeing it. */
@@ -66,11 +71,16 @@ static __always_inline void block_replaced(struct context *c, const struct block
 {
 	struct block_value gone = {};
 
-	if (!block_take(key, &gone))
+	if (!block_take(key, &gone) || is_unwatched(&gone))
 		return;
-	count_free(c, &gone);
+	count_free(c);
 	count_in(c->counters, STAT_MISSED_FREES, 1);
 	send_free(c, key, &gone, FREE_REPLACED, now);
+}
+
+static __always_inline bool role_resizes(__u32 role)
+{
+	return role == ROLE_REALLOC || role == ROLE_RESIZE;
 }
 
 static __always_inline void block_add(struct context *c, __u64 addr, const struct call *call,
@@ -78,14 +88,13 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 {
 	struct block_key key = {.addr = addr, .proc = c->proc};
 	struct block_value block = {
-		.sized = call->size, .birth_ns = now, .stack = call->stack, .proc = c->proc};
+		.sized = call->sized, .birth_ns = now, .stack = call->stack, .proc = c->proc};
 	int err;
 
 	if (c->thread->last_freed == addr)
 		c->thread->last_freed = 0;
 	count_in(c->counters, STAT_ALLOCS, 1);
-	count_in(c->counters, STAT_ALLOC_BYTES, SEEP_SIZE(block.sized));
-	err = block_put(&key, &block);
+	err = block_put_here(&key, &block);
 	if (err == -EEXIST) {
 		block_replaced(c, &key, now);
 		err = block_put(&key, &block);
@@ -94,7 +103,14 @@ static __always_inline void block_add(struct context *c, __u64 addr, const struc
 		count_in(c->counters, STAT_LOST_ALLOCS, 1);
 		return;
 	}
-	send_alloc(c, &key, &block, call->role == ROLE_REALLOC ? ALLOC_REALLOC : 0);
+	send_alloc(c, &key, &block, role_resizes(call->role) ? ALLOC_REALLOC : 0);
+}
+
+static __always_inline bool old_block_is_known(const struct context *c, __u64 ptr)
+{
+	struct block_key key = {.addr = ptr, .proc = c->proc};
+
+	return ptr && block_is_live(block_set_of(&key), &key);
 }
 
 /* Takes the old block of a realloc out of the map. */
@@ -104,7 +120,7 @@ static __always_inline void old_block_take(struct context *c, struct call *call)
 	struct block_value old = {};
 
 	call->has_old = 0;
-	if (!call->ptr || !block_take(&key, &old))
+	if (!call->ptr || !block_take(&key, &old) || is_unwatched(&old))
 		return;
 	call->old = old;
 	call->has_old = 1;
@@ -139,7 +155,7 @@ static __always_inline void old_block_end(struct context *c, struct call *call, 
 		return;
 	}
 	call->has_old = 0;
-	count_free(c, &call->old);
+	count_free(c);
 	send_free(c, &key, &call->old, FREE_REALLOC, now);
 }
 

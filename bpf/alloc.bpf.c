@@ -2,137 +2,104 @@
 /*
  * Allocator functions: pairing a call with its return, and keeping the block map.
  *
- * Only the outermost allocator call of a thread counts. Which call is the outermost is told by the
- * stack pointer, not by counting: a call whose return address lies below that of a call under way
- * is part of it; one above it shows that the call under way was left without returning (longjmp,
- * an exception), so that nothing is left over for ever. Nested calls need no state, and their
- * returns find none.
- *
  * An allocation is committed at its return. A free counts at its entry, before the allocator can
  * hand the block out again, so for each address the block map sees events in their true order. A
  * realloc takes its old block out of the map at its entry, for the same reason, and puts it back
  * when it fails. Inside another call a free counts if it is of a block in the map: operator new may
  * call a handler that frees what it can spare.
+ *
+ * Where the kernel has sessions, the entry says whether the return is trapped: not that of a call inside another, nor
+ * that of one which is not sampled.
  */
-#include "account.bpf.h"
-#include "regs.bpf.h"
-#include "stack.bpf.h"
+#include "calls.bpf.h"
+#include "sample.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
-/* Has the call at the very same place ended in a jump to this function, as realloc(NULL, n) does to malloc()? */
-static __always_inline bool is_continued(const struct pt_regs *ctx, const struct call *call,
-					 __u64 sp)
-{
-#if defined(__TARGET_ARCH_x86)
-	return call->sp == sp && call_is_under_way(sp);
-#else
-	return call->sp == sp && is_trampoline(LINK_REG(ctx));
-#endif
-}
-
-static __always_inline bool on_same_stack(const struct call *call, __u64 sp)
-{
-	return call_encloses(call, sp) || sp - call->sp < NEST_BYTES;
-}
-
-/* The call of this number and those begun after it were left without returning. */
-static __noinline int calls_leave(struct context *c, __u32 first)
-{
-	struct thread *t = c->thread;
-
-	for (__u32 i = 0; i < MAX_CALLS; i++) {
-		struct call *call = &t->call[i];
-
-		if (i < first || i >= t->nr_calls)
-			continue;
-		if (call->has_old == OLD_FREED)
-			old_block_end(c, call, bpf_ktime_get_ns());
-		else
-			old_block_restore(c, call);
-		count_in(c->counters, STAT_STALE_CALLS, 1);
-	}
-	return 0;
-}
-
-/*
- * Makes room for a call at sp: forgets calls that were left without returning. NULL: there is no
- * room, or this call is part of one under way.
- */
-static __always_inline struct call *call_begin(struct context *c, const struct pt_regs *ctx,
-					       __u64 sp)
-{
-	struct thread *t = c->thread;
-	__u32 nr = 0;
-
-	if (t->nr_calls == 0) {
-		t->nr_calls = 1;
-		return &t->call[0];
-	}
-	if (inside_call(t, sp))
-		return NULL;
-#pragma unroll
-	for (__u32 i = 0; i < MAX_CALLS; i++) {
-		struct call *call = &t->call[i];
-
-		if (i >= t->nr_calls)
-			break;
-		if (is_continued(ctx, call, sp))
-			return NULL;
-		if (on_same_stack(call, sp)) {
-			calls_leave(c, i);
-			call->sp = 0;
-			call->role = ROLE_INVALID;
-			nr = i;
-			t->nr_calls = nr + 1;
-			return call;
-		}
-	}
-	nr = t->nr_calls;
-	if (nr >= MAX_CALLS) {
-		count_in(c->counters, STAT_CALLS_TOO_DEEP, 1);
-		return NULL;
-	}
-	t->nr_calls = nr + 1;
-	return &t->call[nr];
-}
+/* Kernels with sessions have it (6.13), and only there its caller is loaded. */
+extern bool bpf_session_is_return(void) __ksym __weak;
 
 static __always_inline __u64 size_of_call(const struct pt_regs *ctx, __u64 cookie)
 {
 	__u64 size = reg_get(ctx, COOKIE_SIZE_REG(cookie)), count, product;
 
 	if (!COOKIE_COUNT_REG(cookie))
-		return size;
+		return size < SEEP_SIZE_MAX ? size : SEEP_SIZE_MAX;
 	count = reg_get(ctx, COOKIE_COUNT_REG(cookie));
 	product = size * count;
 	barrier_var(product); /* clang would make this a 128-bit multiplication, which BPF lacks */
 	/* A product that wraps is a call that fails; what is kept here is never used. */
-	return count && product / count != size ? SEEP_SIZE_MAX : product;
+	if ((count && product / count != size) || product > SEEP_SIZE_MAX)
+		return SEEP_SIZE_MAX;
+	return product;
 }
 
-SEC("uprobe")
-int alloc_enter(struct pt_regs *ctx)
+/* Is a sample that may lie inside a call that was passed over really there? Its stack tells. */
+static __always_inline bool sample_is_nested(struct thread *t, __u64 sp, __u32 stack)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx), sp;
+	if (t->passed.sp == sp || stack_has(stack, t->passed.return_address))
+		return true;
+	t->passed.sp = 0;
+	return false;
+}
+
+static __always_inline void call_fill(struct context *c, const struct pt_regs *ctx, __u64 cookie,
+				      struct call *call)
+{
+	call->role = COOKIE_ROLE(cookie);
+	call->ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
+	call->has_old = 0;
+	if (role_resizes(call->role))
+		old_block_take(c, call);
+}
+
+/* True: its return is to be seen. */
+static __always_inline bool call_enters(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx), how = sampling, sp, size;
+	bool is_sample = true, maybe_nested = false, has_old;
+	__u32 stack = SEEP_STACK_UNKNOWN;
 	struct context c;
 	struct call *call;
 
 	if (!context_enter(&c))
-		return 0;
+		return false;
 	count_in(c.counters, STAT_ENTRY_HITS, 1);
 	sp = ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie));
-	call = call_begin(&c, ctx, sp);
+	if (call_is_nested(ctx, c.thread, sp))
+		return false;
+	size = size_of_call(ctx, cookie);
+	if (how) {
+		is_sample = sample_takes(c.thread, how, size);
+		maybe_nested = inside_passed(ctx, c.thread, sp, COOKIE_PROBE(cookie));
+	}
+	has_old = !is_sample && role_resizes(COOKIE_ROLE(cookie)) &&
+		  old_block_is_known(&c, reg_get(ctx, COOKIE_PTR_REG(cookie)));
+	if (is_sample)
+		stack = stack_of(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx));
+	if (is_sample && maybe_nested) {
+		maybe_nested = sample_is_nested(c.thread, sp, stack);
+		is_sample = !maybe_nested;
+		if (maybe_nested)
+			count_in(c.counters, STAT_SAMPLES_NESTED, 1);
+	}
+	if (!maybe_nested) {
+		count_in(c.counters, STAT_CALLS, 1);
+		count_in(c.counters, STAT_CALL_BYTES, size);
+	}
+	if (!is_sample && !maybe_nested)
+		call_pass(ctx, c.thread, sp, cookie);
+	if (!is_sample && !has_old)
+		return false;
+	call = call_begin(&c, sp);
 	if (!call)
-		return 0;
+		return false;
 	call->sp = sp;
-	call->role = COOKIE_ROLE(cookie);
-	call->size = size_of_call(ctx, cookie);
-	call->ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
-	call->has_old = 0;
-	if (call->role == ROLE_REALLOC)
-		old_block_take(&c, call);
-	call->stack = stack_of(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx));
-	return 0;
+	call->sized = SEEP_SIZED(size, SEEP_TAG(how));
+	call->stack = stack;
+	call->is_passed = !is_sample;
+	call_fill(&c, ctx, cookie, call);
+	return true;
 }
 
 /* The block that a call returned; 0 when it failed. */
@@ -140,6 +107,8 @@ static __always_inline __u64 returned_block(struct context *c, const struct call
 {
 	__u64 block = 0;
 
+	if (call->role == ROLE_RESIZE)
+		return rc >= SEEP_SIZE(call->sized) ? call->ptr : 0;
 	if (call->role != ROLE_ALLOC_OUT)
 		return rc;
 	if ((__u32)rc)
@@ -158,7 +127,7 @@ static __always_inline void call_commit(struct context *c, struct call *call, __
 	if (!block) {
 		/* realloc(p, 0) frees p and returns NULL: that is no failure. */
 		if (call->role == ROLE_REALLOC && call->ptr &&
-		    (!call->size || call->has_old == OLD_FREED)) {
+		    (!SEEP_SIZE(call->sized) || call->has_old == OLD_FREED)) {
 			old_block_end(c, call, now);
 			return;
 		}
@@ -166,20 +135,20 @@ static __always_inline void call_commit(struct context *c, struct call *call, __
 		count_in(c->counters, STAT_FAILED_ALLOCS, 1);
 		return;
 	}
-	if (call->role == ROLE_REALLOC)
+	if (role_resizes(call->role))
 		old_block_end(c, call, now);
-	block_add(c, block, call, now);
+	if (!call->is_passed)
+		block_add(c, block, call, now);
 }
 
-SEC("uretprobe")
-int alloc_return(struct pt_regs *ctx)
+static __always_inline void call_returns(struct pt_regs *ctx)
 {
 	__u64 sp = RETURN_SP(ctx);
 	struct context c;
 	struct thread *t;
 
 	if (!context_enter(&c))
-		return 0;
+		return;
 	t = c.thread;
 	count_in(c.counters, STAT_RETURN_HITS, 1);
 #pragma unroll
@@ -195,6 +164,29 @@ int alloc_return(struct pt_regs *ctx)
 		call_commit(&c, &t->call[i], PT_REGS_RC(ctx));
 		break;
 	}
+}
+
+SEC("uprobe")
+int alloc_enter(struct pt_regs *ctx)
+{
+	(void)call_enters(ctx);
+	return 0;
+}
+
+SEC("uretprobe")
+int alloc_return(struct pt_regs *ctx)
+{
+	call_returns(ctx);
+	return 0;
+}
+
+/* Both, where the kernel has sessions: 1 is an entry whose return need not be seen. */
+SEC("uprobe")
+int alloc_session(struct pt_regs *ctx)
+{
+	if (!bpf_session_is_return())
+		return !call_enters(ctx);
+	call_returns(ctx);
 	return 0;
 }
 
@@ -240,7 +232,7 @@ int free_enter(struct pt_regs *ctx)
 	is_nested = free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr);
 	key.addr = ptr;
 	key.proc = c.proc;
-	if (!block_take(&key, &block)) {
+	if (!block_take_here(&key, &block)) {
 		if (old_block_is_freed(c.thread, ptr) || is_nested)
 			return 0;
 		if (c.thread->last_freed != ptr)
@@ -249,7 +241,9 @@ int free_enter(struct pt_regs *ctx)
 		return 0;
 	}
 	c.thread->last_freed = ptr;
-	count_free(&c, &block);
+	if (is_unwatched(&block))
+		return 0;
+	count_free(&c);
 	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
 	return 0;
 }
@@ -267,9 +261,21 @@ int probe_stack(struct pt_regs *ctx)
 	return 0;
 }
 
-/* The empty program: what a probe costs without us. Used to measure, and by nothing else. */
+/* The empty programs: what a probe costs without us. Used to measure, and one of them to sweep (src/sys/attach.h). */
 SEC("uprobe")
 int probe_floor(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+SEC("uprobe")
+int floor_multi(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+SEC("uprobe")
+int floor_session(struct pt_regs *ctx)
 {
 	return 0;
 }

@@ -54,11 +54,21 @@ static __always_inline bool block_is_live(struct block_set *set, const struct bl
 	return blocks_in_hash && bpf_map_lookup_elem(&blocks, key);
 }
 
-/* 0; -EEXIST: this address is live, nothing has changed; another error: there is no room. */
-static __noinline int block_put(const struct block_key *key, const struct block_value *block)
+static __noinline int hash_put(const struct block_key *key, const struct block_value *block)
+{
+	int err;
+
+	err = bpf_map_update_elem(&blocks, key, block, BPF_NOEXIST);
+	if (!err)
+		__sync_fetch_and_add(&blocks_in_hash, 1);
+	return err;
+}
+
+/* Where it has to be quick: a call costs as much as half of this. */
+static __always_inline int block_put_here(const struct block_key *key,
+					  const struct block_value *block)
 {
 	struct block_set *set = block_set_of(key);
-	int err;
 
 	if (set) {
 		if (block_is_live(set, key))
@@ -66,17 +76,28 @@ static __noinline int block_put(const struct block_key *key, const struct block_
 		if (set_put(set, key, block))
 			return 0;
 	}
-	err = bpf_map_update_elem(&blocks, key, block, BPF_NOEXIST);
-	if (!err)
-		__sync_fetch_and_add(&blocks_in_hash, 1);
-	return err;
+	return hash_put(key, block);
 }
 
-/* Takes a block out: false when it is not there. */
-static __noinline bool block_take(const struct block_key *key, struct block_value *out)
+/* 0; -EEXIST: this address is live, nothing has changed; another error: there is no room. */
+static __noinline int block_put(const struct block_key *key, const struct block_value *block)
+{
+	return block_put_here(key, block);
+}
+
+static __noinline bool hash_take(const struct block_key *key, struct block_value *out)
+{
+	struct block_value *known = bpf_map_lookup_elem(&blocks, key);
+
+	if (!known)
+		return false;
+	*out = *known;
+	return !bpf_map_delete_elem(&blocks, key);
+}
+
+static __always_inline bool block_take_here(const struct block_key *key, struct block_value *out)
 {
 	struct block_set *set = block_set_of(key);
-	struct block_value *known;
 
 	if (set) {
 #pragma unroll
@@ -88,13 +109,13 @@ static __noinline bool block_take(const struct block_key *key, struct block_valu
 			       key->addr;
 		}
 	}
-	if (!blocks_in_hash)
-		return false;
-	known = bpf_map_lookup_elem(&blocks, key);
-	if (!known)
-		return false;
-	*out = *known;
-	return !bpf_map_delete_elem(&blocks, key);
+	return blocks_in_hash && hash_take(key, out);
+}
+
+/* Takes a block out: false when it is not there. */
+static __noinline bool block_take(const struct block_key *key, struct block_value *out)
+{
+	return block_take_here(key, out);
 }
 
 #endif

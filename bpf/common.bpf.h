@@ -39,21 +39,36 @@ static __always_inline __u32 current_slot(void)
 	return slot ? *slot : SEEP_SLOT_NONE;
 }
 
-static __always_inline struct thread *thread_find(void)
+static __always_inline struct thread *thread_place(__u64 id)
 {
-	__u32 tid;
+	__u32 place = id & (THREAD_CACHE_PLACES - 1);
 
+	return bpf_map_lookup_elem(&thread_cache, &place);
+}
+
+static __always_inline struct thread *thread_stored(__u32 tid)
+{
 	if (config.task_storage)
 		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
-	tid = bpf_get_current_pid_tgid();
 	return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+static __always_inline struct thread *thread_find(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct thread *t = thread_place(id);
+
+	return t && t->owner == id ? t : thread_stored(id);
 }
 
 static __always_inline struct thread *thread_create(void)
 {
-	__u32 tid = bpf_get_current_pid_tgid(), zero = 0;
-	struct thread *empty;
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tid = id, zero = 0;
+	struct thread *t = thread_place(id), *empty;
 
+	if (t && !t->owner && !__sync_val_compare_and_swap(&t->owner, 0, id))
+		return t;
 	if (config.task_storage)
 		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL,
 					    BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -61,6 +76,20 @@ static __always_inline struct thread *thread_create(void)
 	if (!empty || bpf_map_update_elem(&threads_by_tid, &tid, empty, BPF_NOEXIST))
 		return NULL;
 	return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+/* A thread has gone, whose state was kept here or by its number. Task storage goes by itself. */
+static __always_inline void thread_forget(__u64 id)
+{
+	struct thread *t = thread_place(id);
+	__u32 tid = id;
+
+	if (t && t->owner == id) {
+		__builtin_memset((char *)t + sizeof(t->owner), 0, sizeof(*t) - sizeof(t->owner));
+		__sync_val_compare_and_swap(&t->owner, id, 0);
+	}
+	if (!config.task_storage)
+		bpf_map_delete_elem(&threads_by_tid, &tid);
 }
 
 /* What a program needs to know of where it runs. */

@@ -152,9 +152,9 @@ struct event_proc {
  */
 enum seep_stat {
 	STAT_ALLOCS = 0, /* calls that returned a block */
-	STAT_ALLOC_BYTES = 1,
+	/* 1 was STAT_ALLOC_BYTES */
 	STAT_FREES = 2, /* ends of blocks that we knew */
-	STAT_FREE_BYTES = 3,
+	/* 3 was STAT_FREE_BYTES */
 	STAT_FAILED_ALLOCS = 4, /* calls that returned no block */
 	STAT_FREES_UNKNOWN = 5, /* blocks older than the attach, or not ours */
 	STAT_ENTRY_HITS = 6,	/* runs of allocating entry probes, nested ones too */

@@ -45,6 +45,15 @@ SEEP_RODATA struct seep_config config __weak = {
 volatile __u32 armed __weak = 0;	      /* until 1, programs do nothing */
 volatile __u32 targets_generation __weak = 0; /* grows when a slot is given or taken */
 
+/*
+ * Which allocations are followed: 0 is all of them, else SEEP_SIZED(mean bytes between two samples, tag). The period is
+ * below 2^32. Written by userspace at any time.
+ */
+volatile __u64 sampling __weak = 0;
+
+/* When frees began to be seen, if that has ever been interrupted: blocks born before then are not known any more. */
+volatile __u64 watched_since __weak = 0;
+
 /* Blocks in the hash behind the table, ever: while 0, nobody looks there. */
 volatile __u64 blocks_in_hash __weak = 0;
 
@@ -56,13 +65,25 @@ volatile __u32 leaders_gone __weak = 0;
 
 /* An outermost allocator call under way: what its return needs to know. */
 struct call {
-	__u64 sp; /* where the return address is; 0: unused */
-	__u64 size;
+	__u64 sp;		/* where the return address is; 0: unused */
+	__u64 sized;		/* what is asked for; SEEP_SIZED() */
 	__u64 ptr;		/* realloc: the old block; posix_memalign: the out-pointer */
 	struct block_value old; /* realloc: the old block as it was taken from the block map */
 	__u32 stack;
 	__u16 role;
-	__u16 has_old; /* 0, 1, or OLD_FREED */
+	__u8 has_old;	/* 0, 1, or OLD_FREED */
+	__u8 is_passed; /* only its old block matters: the new one is not sampled */
+};
+
+/*
+ * The outermost call that was not sampled, of a function that may call others: its return is not trapped, so nobody
+ * says when it has ended. It has not as long as its return address is where it was; if it is, it may have.
+ */
+struct passed_call {
+	__u64 sp;
+	__u64 return_address;
+	__u32 probe;
+	__u32 zero;
 };
 
 /* A system call under way. */
@@ -77,10 +98,15 @@ struct vm_call {
  * a guard against nesting on a preemptible kernel.
  */
 struct thread {
+	__u64 owner; /* of a place in thread_cache: who has it, as bpf_get_current_pid_tgid() says; 0: nobody */
 	__u32 slot;
 	__u32 generation; /* of targets_generation when slot was looked up */
 	__u32 events;
 	__u32 nr_calls;
+	__u64 sample_gap; /* bytes up to the next sample; drawn for the period of sample_tag */
+	__u32 sample_tag;
+	__u32 zero2;
+	struct passed_call passed;
 	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
 	__u64 stack_top;  /* the highest word that a walk has read: there is memory up to there */
 	__u64 window_end; /* what the last stack that was complete needed of it, to read it at once */
@@ -90,6 +116,19 @@ struct thread {
 	struct call call[MAX_CALLS];
 	struct vm_call vm;
 };
+
+/*
+ * Most threads have their state here, at a place given by their number: one look into an array, where task storage
+ * takes a call. Who finds the place taken goes to task storage.
+ */
+#define THREAD_CACHE_PLACES 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, THREAD_CACHE_PLACES);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_cache SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

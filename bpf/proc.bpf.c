@@ -78,8 +78,8 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct thread *t = thread_find();
 
 	/* Another thread than the leader has taken the leader's id. */
-	if (!config.task_storage && was_tid != tgid)
-		bpf_map_delete_elem(&threads_by_tid, &was_tid);
+	if (was_tid != tgid)
+		thread_forget((__u64)tgid << 32 | was_tid);
 	if (t) {
 		t->generation = targets_generation - 1; /* looked up again at the next use */
 		t->nr_calls = 0;
@@ -103,8 +103,7 @@ int proc_exit(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid = id >> 32, tid = id, nr;
 	struct slot_value *slot;
 
-	if (!config.task_storage)
-		bpf_map_delete_elem(&threads_by_tid, &tid);
+	thread_forget(id);
 	slot = target_slot(tgid, &nr);
 	if (!slot)
 		return 0;

@@ -94,7 +94,7 @@ int usdt_alloc(struct pt_regs *ctx)
 		count_in(c.counters, STAT_FAILED_ALLOCS, 1);
 		return 0;
 	}
-	call.size = usdt_sized(size, weight);
+	call.sized = usdt_sized(size, weight);
 	call.stack = stack_of(&c, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx), LINK_REG(ctx));
 	block_add(&c, block, &call, bpf_ktime_get_ns());
 	return 0;
@@ -122,7 +122,9 @@ int usdt_free(struct pt_regs *ctx)
 		count_in(c.counters, STAT_FREES_UNKNOWN, 1);
 		return 0;
 	}
-	count_free(&c, &block);
+	if (is_unwatched(&block))
+		return 0;
+	count_free(&c);
 	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
 	return 0;
 }

@@ -420,6 +420,7 @@ static int run(struct session *s)
 static void release(struct session *s)
 {
 	ring_set_free(s->rings);
+	session_detach(s, SEEP_SLOT_NONE);
 	attach_release(&s->attach);
 	session_usdt_release(s);
 	spawn_cancel(&s->spawn);

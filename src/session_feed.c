@@ -147,12 +147,12 @@ int session_feed_probes(struct session *s)
 			.flags = (probe->site->placement.emulated ? PROBE_EMULATED : 0u) |
 				 (probe->site->function->role != ROLE_FREE ? PROBE_RETURN : 0u),
 		};
-		err = session_feed_strings(s, &record, sizeof(record),
-					   (const char *const[]){probe->object->path,
-								 probe->site->function->symbol,
-								 probe->site->placement.instruction,
-								 attach_kind_name(ATTACH_PERF)},
-					   4);
+		err = session_feed_strings(
+			s, &record, sizeof(record),
+			(const char *const[]){probe->object->path, probe->site->function->symbol,
+					      probe->site->placement.instruction,
+					      attach_kind_name(loader_attach_kind(s->loader))},
+			4);
 	}
 	return err ? err : session_usdt_feed_probes(s);
 }

@@ -47,6 +47,7 @@ struct session_probe {
 struct session_attached {
 	uint32_t slot;
 	const struct discover_object *object;
+	struct attach_links *links;
 	size_t nr_sites; /* probed */
 };
 
@@ -124,6 +125,8 @@ void session_say_command_runs_on(const struct session *s);
 
 int session_find_targets(struct session *s);
 int session_attach_targets(struct session *s);
+/* Takes the probes out: of the target in a slot, or SEEP_SLOT_NONE for all. */
+void session_detach(struct session *s, uint32_t slot);
 struct session_target *session_target_of(struct session *s, uint32_t proc);
 /* Looks again at what a target maps: code ranges, names, allocators, new probes. */
 int session_refresh_target(struct session *s, struct session_target *t);
@@ -168,7 +171,7 @@ void session_say_nameless(const struct session *s, const struct report *report);
 int session_usdt_process(struct session *s, const struct session_target *t, bool *brings);
 int session_usdt_command(struct session *s, const struct session_target *t,
 			 const struct discover_files *files, bool *brings);
-/* Takes those of a process out: it has gone, or is another task; see session_leader.c. */
+/* Takes those of a process out, SEEP_SLOT_NONE: of all. session_detach() does it. */
 void session_usdt_forget(struct session *s, uint32_t slot);
 /* "2 probes that it brings along (otel_memory), ..."; false: it has none. */
 bool session_usdt_describe(const struct session *s, uint32_t slot, struct strbuf *out);

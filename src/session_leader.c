@@ -14,14 +14,7 @@
 
 void session_leader_replaced(struct session *s, const struct session_target *t)
 {
-	size_t i, kept = 0;
-
-	for (i = 0; i < s->nr_attached; i++) {
-		if (s->attached[i].slot != t->slot)
-			s->attached[kept++] = s->attached[i];
-	}
-	s->nr_attached = kept;
-	session_usdt_forget(s, t->slot);
+	session_detach(s, t->slot);
 }
 
 static bool is_headless(const struct session_target *t)

@@ -211,38 +211,54 @@ static bool leave_out(const struct session *s, const struct discover_site *site)
 	return !s->cli->throwing_new && allocator_function_throws(site->function);
 }
 
+void session_detach(struct session *s, uint32_t slot)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < s->nr_attached; i++) {
+		if (slot == SEEP_SLOT_NONE || s->attached[i].slot == slot)
+			attach_links_free(s->attached[i].links);
+		else
+			s->attached[kept++] = s->attached[i];
+	}
+	s->nr_attached = kept;
+	session_usdt_forget(s, slot);
+}
+
 static int attach_object(struct session *s, const struct session_target *t,
 			 const struct discover_found *found)
 {
-	const struct discover_site *site;
+	const struct discover_site *site[DISCOVER_MAX_SITES];
+	uint16_t number[DISCOVER_MAX_SITES];
+	struct attach_request request = {
+		.tgid = t->tgid, .kernel_path = found->kernel_path, .site = site, .probe = number};
+	struct session_attached attached = {.slot = t->slot, .object = found->object};
 	bool left_out = false;
-	uint16_t number;
-	size_t nr = 0, i;
+	size_t i;
 	int err;
 
 	if (ARRAY_GROW(&s->attached, &s->cap_attached, s->nr_attached + 1))
 		return -ENOMEM;
 	for (i = 0; i < found->object->nr_sites; i++) {
-		site = &found->object->site[i];
-		if (leave_out(s, site)) {
+		if (leave_out(s, &found->object->site[i])) {
 			left_out = true;
 			continue;
 		}
-		err = probe_number(s, found->object, site, &number);
-		if (!err)
-			err = attach_site(&s->attach, s->loader, t->tgid, found->kernel_path, site,
-					  number);
+		site[request.nr] = &found->object->site[i];
+		err = probe_number(s, found->object, site[request.nr], &number[request.nr]);
 		if (err)
 			return err;
-		say_probe(found->object, site);
-		nr++;
+		say_probe(found->object, site[request.nr++]);
 	}
+	err = attach_sites(s->loader, &request, ATTACH_ALLOCATORS, &attached.links);
+	if (err)
+		return err;
 	if (left_out)
 		log_info("operator new of '%s' is not probed, lest a bad_alloc that is caught ends "
 			 "the process; see --throwing-new in seep(8)",
 			 found->object->path);
-	s->attached[s->nr_attached++] =
-		(struct session_attached){.slot = t->slot, .object = found->object, .nr_sites = nr};
+	attached.nr_sites = request.nr;
+	s->attached[s->nr_attached++] = attached;
 	return 0;
 }
 

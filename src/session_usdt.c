@@ -341,7 +341,7 @@ void session_usdt_forget(struct session *s, uint32_t slot)
 	size_t i, kept = 0;
 
 	for (i = 0; u && i < u->nr_uses; i++) {
-		if (u->use[i].slot == slot)
+		if (slot == SEEP_SLOT_NONE || u->use[i].slot == slot)
 			usdt_links_release(&u->use[i].links);
 		else
 			u->use[kept++] = u->use[i];

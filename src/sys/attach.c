@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +12,22 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "attach_impl.h"
 #include "fd.h"
 
 #include <bpf/libbpf.h>
 
 const char *attach_kind_name(enum attach_kind kind)
 {
-	return kind == ATTACH_PERF ? "perf" : "?";
+	switch (kind) {
+	case ATTACH_PERF:
+		return "perf";
+	case ATTACH_MULTI:
+		return "multi";
+	case ATTACH_SESSION:
+		return "session";
+	}
+	return "?";
 }
 
 void attach_init(struct attach *a)
@@ -35,7 +43,7 @@ void attach_release(struct attach *a)
 	attach_init(a);
 }
 
-static int keep(struct attach *a, int fd)
+int attach_keep(struct attach *a, int fd)
 {
 	if (ARRAY_GROW(&a->fd, &a->cap, a->nr + 1)) {
 		fd_close(&fd);
@@ -45,22 +53,21 @@ static int keep(struct attach *a, int fd)
 	return 0;
 }
 
-static int perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
+int attach_perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
 {
 	int fd = (int)syscall(__NR_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
 }
 
-/* Ties a program to a perf event. With a cookie this takes a link (5.15). */
-static int perf_link(struct attach *a, int event, int program, uint64_t cookie)
+int attach_perf_link(struct attach *a, int event, int program, uint64_t cookie)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = cookie);
 	int link, err;
 
 	if (event < 0)
 		return event;
-	err = keep(a, event);
+	err = attach_keep(a, event);
 	if (err)
 		return err;
 	if (!cookie) {
@@ -72,113 +79,17 @@ static int perf_link(struct attach *a, int event, int program, uint64_t cookie)
 	link = bpf_link_create(program, event, BPF_PERF_EVENT, &opts);
 	if (link < 0)
 		return -errno;
-	err = keep(a, link);
+	err = attach_keep(a, link);
 	if (!err && ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
 		err = -errno;
 	return err;
-}
-
-static int read_number(const char *path, const char *format, unsigned int *out)
-{
-	FILE *file = fopen(path, "re");
-	int err;
-
-	if (!file)
-		return -errno;
-	err = fscanf(file, format, out) == 1 ? 0 : -EINVAL;
-	(void)fclose(file);
-	return err;
-}
-
-static int uprobe_open(pid_t tgid, const char *path, uint64_t offset, bool at_return)
-{
-	static const char pmu[] = "/sys/bus/event_source/devices/uprobe";
-	struct perf_event_attr attr = {.size = sizeof(attr)};
-	unsigned int type, bit;
-	char name[128];
-	int err;
-
-	snprintf(name, sizeof(name), "%s/type", pmu);
-	err = read_number(name, "%u", &type);
-	if (err)
-		return err;
-	snprintf(name, sizeof(name), "%s/format/retprobe", pmu);
-	err = read_number(name, "config:%u", &bit);
-	if (err)
-		return err;
-	attr.type = type;
-	attr.config = at_return ? 1ull << bit : 0;
-	attr.config1 = (uint64_t)(uintptr_t)path;
-	attr.config2 = offset;
-	return perf_open(&attr, tgid, -1);
-}
-
-static uint64_t site_cookie(const struct discover_site *site, uint16_t probe)
-{
-	const struct placement *p = &site->placement;
-
-	return SEEP_COOKIE(site->function->role, p->size_reg, p->count_reg, p->ptr_reg, p->sp_words,
-			   probe);
-}
-
-struct site_programs {
-	int entry, at_return;
-	uint64_t cookie;
-};
-
-/* The return probe comes first: a call that enters in between has no state and leaves no trace. */
-static int attach_programs(struct attach *a, pid_t tgid, const char *kernel_path,
-			   const struct discover_site *site, const struct site_programs *programs)
-{
-	int err = 0;
-
-	if (site->function->role != ROLE_FREE)
-		err = perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, true),
-				programs->at_return, programs->cookie);
-	if (err)
-		return err;
-	return perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, false),
-			 programs->entry, programs->cookie);
-}
-
-int attach_site(struct attach *a, const struct loader *loader, pid_t tgid, const char *kernel_path,
-		const struct discover_site *site, uint16_t probe)
-{
-	bool frees = site->function->role == ROLE_FREE;
-	struct site_programs programs = {
-		.entry =
-			loader_program_fd(loader, frees ? PROGRAM_FREE_ENTER : PROGRAM_ALLOC_ENTER),
-		.at_return = loader_program_fd(loader, PROGRAM_ALLOC_RETURN),
-		.cookie = site_cookie(site, probe),
-	};
-
-	return attach_programs(a, tgid, kernel_path, site, &programs);
-}
-
-int attach_site_empty(struct attach *a, const struct loader *loader, pid_t tgid,
-		      const char *kernel_path, const struct discover_site *site)
-{
-	int program = loader_program_fd(loader, PROGRAM_FLOOR);
-	struct site_programs programs = {
-		.entry = program, .at_return = program, .cookie = site_cookie(site, 0)};
-
-	return attach_programs(a, tgid, kernel_path, site, &programs);
-}
-
-int attach_site_stack(struct attach *a, const struct loader *loader, pid_t tgid,
-		      const char *kernel_path, const struct discover_site *site, bool empty)
-{
-	int program = loader_program_fd(loader, empty ? PROGRAM_FLOOR : PROGRAM_STACK);
-
-	return perf_link(a, uprobe_open(tgid, kernel_path, site->file_offset, false), program,
-			 site_cookie(site, 0));
 }
 
 static int raw_tracepoint(struct attach *a, const char *name, int program)
 {
 	int fd = bpf_raw_tracepoint_open(name, program);
 
-	return fd < 0 ? -errno : keep(a, fd);
+	return fd < 0 ? -errno : attach_keep(a, fd);
 }
 
 int attach_processes(struct attach *a, const struct loader *loader)
@@ -203,7 +114,7 @@ static int tracepoint(struct attach *a, const char *name, int program)
 		return id;
 	attr.config = (uint64_t)id;
 	/* On one CPU: a program tied to a tracepoint runs on all of them. */
-	return perf_link(a, perf_open(&attr, -1, 0), program, 0);
+	return attach_perf_link(a, attach_perf_open(&attr, -1, 0), program, 0);
 }
 
 struct syscall_probe {
@@ -261,7 +172,7 @@ static int fault_event(struct attach *a, uint64_t config, int cpu, int program, 
 				       .sample_type = PERF_SAMPLE_ADDR,
 				       .exclude_hv = 1};
 
-	return perf_link(a, perf_open(&attr, -1, cpu), program, 0);
+	return attach_perf_link(a, attach_perf_open(&attr, -1, cpu), program, 0);
 }
 
 int attach_faults(struct attach *a, const struct loader *loader, uint32_t period)

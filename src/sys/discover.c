@@ -16,6 +16,7 @@
 #include "log.h"
 
 #define MAX_FUNCTIONS 128
+_Static_assert(MAX_FUNCTIONS <= DISCOVER_MAX_SITES, "a site for each");
 #define MAX_FUNCTION_BYTES 4096
 
 void discover_init(struct discover *d)

@@ -16,6 +16,8 @@
 #include "placement.h"
 #include "proc.h"
 
+#define DISCOVER_MAX_SITES 256 /* in one file */
+
 struct discover_site {
 	const struct allocator_function *function; /* static */
 	uint64_t file_offset;			   /* of the probed instruction */

@@ -15,6 +15,7 @@
 #include "loader_impl.h"
 #include "log.h"
 #include "seep.skel.h"
+#include "uprobe_link.h"
 
 #define DEFAULT_RINGS 8
 #define SHARD_BYTES (sizeof(struct unwind_row) * UNWIND_SHARD_ROWS)
@@ -42,10 +43,13 @@ static struct bpf_program *program_of(const struct loader *l, enum loader_progra
 	struct bpf_program *const by_number[PROGRAM_NR] = {
 		[PROGRAM_ALLOC_ENTER] = l->skel->progs.alloc_enter,
 		[PROGRAM_ALLOC_RETURN] = l->skel->progs.alloc_return,
+		[PROGRAM_ALLOC_SESSION] = l->skel->progs.alloc_session,
 		[PROGRAM_FREE_ENTER] = l->skel->progs.free_enter,
 		[PROGRAM_USDT_ALLOC] = l->skel->progs.usdt_alloc,
 		[PROGRAM_USDT_FREE] = l->skel->progs.usdt_free,
 		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
+		[PROGRAM_FLOOR_MULTI] = l->skel->progs.floor_multi,
+		[PROGRAM_FLOOR_SESSION] = l->skel->progs.floor_session,
 		[PROGRAM_STACK] = l->skel->progs.probe_stack,
 		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
 		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
@@ -68,29 +72,79 @@ static struct bpf_program *program_of(const struct loader *l, enum loader_progra
 	return by_number[program];
 }
 
+static bool is_wanted(const struct loader *l, enum loader_program program,
+		      const struct loader_options *options, const struct kernel_features *features)
+{
+	switch (program) {
+	case PROGRAM_ALLOC_ENTER:
+	case PROGRAM_ALLOC_RETURN:
+		return options->allocations && l->kind != ATTACH_SESSION;
+	case PROGRAM_ALLOC_SESSION:
+		return options->allocations && l->kind == ATTACH_SESSION;
+	case PROGRAM_FREE_ENTER:
+	case PROGRAM_USDT_ALLOC:
+	case PROGRAM_USDT_FREE:
+		return options->allocations;
+	case PROGRAM_FLOOR_MULTI: /* sweeps, too */
+		return l->kind != ATTACH_PERF;
+	case PROGRAM_FLOOR_SESSION:
+		return options->measuring && l->kind == ATTACH_SESSION;
+	case PROGRAM_STACK:
+		return options->measuring;
+	case PROGRAM_FAULT_MINOR:
+	case PROGRAM_FAULT_MAJOR:
+		return options->faults;
+	default:
+		break;
+	}
+	if (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT)
+		return options->allocations && features->syscall_tracepoints;
+	return program < PROGRAM_CODE_MUNMAP || features->syscall_tracepoints;
+}
+
 static int choose_programs(const struct loader *l, const struct loader_options *options,
 			   const struct kernel_features *features)
 {
-	bool wanted;
 	int i, err;
 
 	for (i = 0; i < PROGRAM_NR; i++) {
-		wanted = true;
-		if (i <= PROGRAM_USDT_FREE)
-			wanted = options->allocations;
-		else if (i == PROGRAM_STACK)
-			wanted = options->stack_alone;
-		else if (i >= PROGRAM_MMAP_ENTER && i <= PROGRAM_BRK_EXIT)
-			wanted = options->allocations && features->syscall_tracepoints;
-		else if (i == PROGRAM_FAULT_MINOR || i == PROGRAM_FAULT_MAJOR)
-			wanted = options->faults;
-		else if (i >= PROGRAM_CODE_MUNMAP)
-			wanted = features->syscall_tracepoints;
-		err = bpf_program__set_autoload(program_of(l, i), wanted);
+		err = bpf_program__set_autoload(program_of(l, i),
+						is_wanted(l, i, options, features));
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+static enum attach_kind choose_kind(const struct loader_options *options,
+				    const struct kernel_features *features)
+{
+	enum attach_kind best = options->link ? options->link : ATTACH_SESSION;
+
+	if (best == ATTACH_SESSION && features->uprobe_session && features->uprobe_multi)
+		return ATTACH_SESSION;
+	return best >= ATTACH_MULTI && features->uprobe_multi ? ATTACH_MULTI : ATTACH_PERF;
+}
+
+/* A program goes with links of one kind only. */
+static int choose_links(const struct loader *l)
+{
+	static const enum loader_program multi[] = {PROGRAM_ALLOC_ENTER, PROGRAM_ALLOC_RETURN,
+						    PROGRAM_FREE_ENTER, PROGRAM_FLOOR_MULTI,
+						    PROGRAM_STACK};
+	static const enum loader_program session[] = {PROGRAM_ALLOC_SESSION, PROGRAM_FLOOR_SESSION};
+	size_t i;
+	int err = 0;
+
+	if (l->kind == ATTACH_PERF)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(multi) && !err; i++)
+		err = bpf_program__set_expected_attach_type(
+			program_of(l, multi[i]), uprobe_link_attach_type(UPROBE_LINK_ENTRY));
+	for (i = 0; i < ARRAY_SIZE(session) && !err && l->kind == ATTACH_SESSION; i++)
+		err = bpf_program__set_expected_attach_type(
+			program_of(l, session[i]), uprobe_link_attach_type(UPROBE_LINK_SESSION));
+	return err;
 }
 
 /* Before 6.1 a map that allocates on demand may not be used from a probe: allocate it whole. */
@@ -197,6 +251,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 	} else if (!err) {
 		err = bpf_map__set_autocreate(skel->maps.threads, false);
 	}
+	if (!err)
+		err = choose_links(l);
 	return err ? err : choose_programs(l, options, features);
 }
 
@@ -266,6 +322,7 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	l->nr_cpus = libbpf_num_possible_cpus();
 	l->max_targets = options->max_targets;
 	l->max_mappings = options->max_mappings;
+	l->kind = choose_kind(options, features);
 	l->nr_rings = options->nr_rings;
 	if (!l->nr_rings)
 		l->nr_rings = l->nr_cpus < DEFAULT_RINGS ? (uint32_t)l->nr_cpus : DEFAULT_RINGS;
@@ -312,6 +369,11 @@ void loader_free(struct loader *l)
 	free(l);
 }
 
+enum attach_kind loader_attach_kind(const struct loader *l)
+{
+	return l->kind;
+}
+
 int loader_program_fd(const struct loader *l, enum loader_program program)
 {
 	return bpf_program__fd(program_of(l, program));
@@ -330,6 +392,18 @@ int loader_ring_fd(const struct loader *l, uint32_t ring)
 void loader_arm(struct loader *l, bool armed)
 {
 	__atomic_store_n(&l->skel->bss->armed, armed, __ATOMIC_SEQ_CST);
+}
+
+void loader_set_sampling(struct loader *l, uint64_t period_bytes, uint32_t tag)
+{
+	uint64_t how = tag == SEEP_TAG_EXACT ? 0 : SEEP_SIZED(period_bytes, tag);
+
+	__atomic_store_n(&l->skel->bss->sampling, how, __ATOMIC_SEQ_CST);
+}
+
+void loader_watched_since(struct loader *l, uint64_t time_ns)
+{
+	__atomic_store_n(&l->skel->bss->watched_since, time_ns, __ATOMIC_SEQ_CST);
 }
 
 int loader_set_target(struct loader *l, uint32_t slot, uint32_t tgid)

@@ -19,14 +19,24 @@
 
 struct loader;
 
+/* How a uprobe is tied to its program: attach.h. */
+enum attach_kind {
+	ATTACH_PERF = 1,
+	ATTACH_MULTI = 2,
+	ATTACH_SESSION = 3,
+};
+
 enum loader_program {
 	PROGRAM_ALLOC_ENTER,
 	PROGRAM_ALLOC_RETURN,
+	PROGRAM_ALLOC_SESSION, /* both at once */
 	PROGRAM_FREE_ENTER,
 	PROGRAM_USDT_ALLOC,
 	PROGRAM_USDT_FREE,
-	PROGRAM_FLOOR, /* empty */
-	PROGRAM_STACK, /* stacks alone: to measure */
+	PROGRAM_FLOOR, /* empty; of a perf event, whatever the others are tied by */
+	PROGRAM_FLOOR_MULTI,
+	PROGRAM_FLOOR_SESSION, /* which traps the return as well */
+	PROGRAM_STACK,	       /* stacks alone: to measure */
 	PROGRAM_MMAP_ENTER,
 	PROGRAM_MMAP_EXIT,
 	PROGRAM_MUNMAP_ENTER,
@@ -55,7 +65,8 @@ struct loader_options {
 	uint32_t max_stacks; /* of up to 23 frames, and of up to 55; fewer that are deeper */
 	uint32_t max_frames;
 	uint32_t max_mappings; /* executable ones, of all targets */
-	bool stack_alone;      /* load PROGRAM_STACK */
+	bool measuring;	       /* load PROGRAM_STACK as well, and the empty ones */
+	enum attach_kind link; /* no better than that; 0: the best that the kernel has */
 	bool check_stacks;     /* see struct seep_config: slow, for tests */
 };
 
@@ -64,12 +75,20 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	       struct loader **out);
 void loader_free(struct loader *loader);
 
+/* What uprobes are to be tied by: programs are loaded for one kind alone. */
+enum attach_kind loader_attach_kind(const struct loader *loader);
 int loader_program_fd(const struct loader *loader, enum loader_program program);
 uint32_t loader_nr_rings(const struct loader *loader);
 int loader_ring_fd(const struct loader *loader, uint32_t ring);
 
 /* All programs start, or stop, at this moment. */
 void loader_arm(struct loader *loader, bool armed);
+
+/* From now on: which allocations are followed. See `sampling` in bpf/maps.bpf.h; tag SEEP_TAG_EXACT: all of them. */
+#define LOADER_MAX_PERIOD UINT32_MAX
+void loader_set_sampling(struct loader *loader, uint64_t period_bytes, uint32_t tag);
+/* Frees were not seen until then: blocks born before are not known any more. */
+void loader_watched_since(struct loader *loader, uint64_t time_ns);
 
 /* The process with this tgid becomes the target in a slot (1..max_targets). */
 int loader_set_target(struct loader *loader, uint32_t slot, uint32_t tgid);

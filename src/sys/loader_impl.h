@@ -9,6 +9,7 @@ struct seep_bpf; /* seep.skel.h */
 
 struct loader {
 	struct seep_bpf *skel;
+	enum attach_kind kind;
 	uint32_t nr_rings;
 	int ring_fd[SEEP_MAX_RINGS];
 	struct slot_value *slots; /* the map itself */

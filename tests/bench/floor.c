@@ -16,20 +16,22 @@
 #include "loader.h"
 #include "proc.h"
 
-static int attach_found(struct attach *attach, const struct loader *loader, pid_t tgid,
-			const struct discover_found *found)
-{
-	size_t i;
-	int err = 0;
+#define MAX_SITES 256
 
-	for (i = 0; i < found->object->nr_sites && !err; i++)
-		err = attach_site_empty(attach, loader, tgid, found->kernel_path,
-					&found->object->site[i]);
-	return err;
+/* As long as this process lives: nothing is ever taken out but by its end. */
+static int attach_found(const struct loader *loader, pid_t tgid, const struct discover_found *found)
+{
+	const struct discover_site *site[MAX_SITES];
+	struct attach_request request = {
+		.tgid = tgid, .kernel_path = found->kernel_path, .site = site};
+	struct attach_links *links;
+
+	for (; request.nr < found->object->nr_sites && request.nr < MAX_SITES; request.nr++)
+		site[request.nr] = &found->object->site[request.nr];
+	return attach_sites(loader, &request, ATTACH_NOTHING, &links);
 }
 
-static int attach_process(struct attach *attach, const struct loader *loader,
-			  struct discover *discover, pid_t tgid)
+static int attach_process(const struct loader *loader, struct discover *discover, pid_t tgid)
 {
 	struct discover_found *found = NULL;
 	size_t nr = 0, nr_searched, i;
@@ -43,7 +45,7 @@ static int attach_process(struct attach *attach, const struct loader *loader,
 	if (!err && !nr)
 		err = -ENOENT;
 	for (i = 0; i < nr && !err; i++)
-		err = attach_found(attach, loader, tgid, &found[i]);
+		err = attach_found(loader, tgid, &found[i]);
 	free(found);
 	proc_maps_release(&maps);
 	return err;
@@ -55,11 +57,11 @@ int main(int argc, char **argv)
 					 .max_stacks = 1,
 					 .max_targets = 1,
 					 .max_mappings = 1,
-					 .max_frames = 1};
+					 .max_frames = 1,
+					 .measuring = true};
 	struct kernel_features features;
 	struct loader *loader = NULL;
 	struct discover discover;
-	struct attach attach;
 	char byte;
 	int err;
 
@@ -67,13 +69,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: floor PID\n");
 		return 2;
 	}
-	attach_init(&attach);
 	discover_init(&discover);
 	kernel_probe(&features);
 	kernel_raise_limits();
 	err = loader_new(&options, &features, &loader);
 	if (!err)
-		err = attach_process(&attach, loader, &discover, atoi(argv[1]));
+		err = attach_process(loader, &discover, atoi(argv[1]));
 	if (err) {
 		fprintf(stderr, "floor: cannot attach to %s: %s\n", argv[1], strerror(-err));
 	} else {
@@ -82,7 +83,6 @@ int main(int argc, char **argv)
 		while (read(STDIN_FILENO, &byte, 1) > 0)
 			;
 	}
-	attach_release(&attach);
 	discover_release(&discover);
 	loader_free(loader);
 	return err ? 1 : 0;

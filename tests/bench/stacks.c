@@ -37,6 +37,7 @@ struct bench {
 	struct watch *watch;
 	struct discover discover;
 	struct attach attach;
+	struct attach_links *links;
 	struct spawn spawn;
 	bool looked;		     /* at what the program maps, once at least */
 	bool warm;		     /* its tables are there */
@@ -64,6 +65,16 @@ static int parse(struct bench *b, int argc, char **argv)
 	return 0;
 }
 
+static int attach_entry(struct bench *b, const struct discover_found *found,
+			const struct discover_site *site)
+{
+	struct attach_request request = {
+		.tgid = b->spawn.pid, .kernel_path = found->kernel_path, .site = &site, .nr = 1};
+
+	return attach_sites(b->loader, &request, b->empty ? ATTACH_NO_STACKS : ATTACH_STACKS,
+			    &b->links);
+}
+
 static int attach_malloc(struct bench *b, const struct discover_found *found)
 {
 	const struct discover_site *site;
@@ -72,8 +83,7 @@ static int attach_malloc(struct bench *b, const struct discover_found *found)
 	for (i = 0; i < found->object->nr_sites; i++) {
 		site = &found->object->site[i];
 		if (!strcmp(site->function->symbol, "malloc"))
-			return attach_site_stack(&b->attach, b->loader, b->spawn.pid,
-						 found->kernel_path, site, b->empty);
+			return attach_entry(b, found, site);
 	}
 	return 0;
 }
@@ -261,7 +271,7 @@ static int print_cost(const struct bench *b)
 
 int main(int argc, char **argv)
 {
-	struct bench b = {.options = {.stack_alone = true,
+	struct bench b = {.options = {.measuring = true,
 				      .ring_bytes = 1 << 20,
 				      .max_stacks = 1 << 18,
 				      .max_blocks = 1,
@@ -285,6 +295,7 @@ int main(int argc, char **argv)
 		err = print_cost(&b);
 	if (err)
 		fprintf(stderr, "stacks: %s\n", strerror(-err));
+	attach_links_free(b.links);
 	attach_release(&b.attach);
 	spawn_cancel(&b.spawn);
 	watch_free(b.watch);

@@ -508,6 +508,21 @@ unsigned int bpf_get_smp_processor_id(void)
 	return fake.cpu;
 }
 
+bool bpf_session_is_return(void)
+{
+	return fake.session_return;
+}
+
+/* Sebastiano Vigna's splitmix64, its upper half. */
+unsigned int bpf_get_prandom_u32(void)
+{
+	uint64_t x = fake.random += 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return (unsigned int)((x ^ x >> 31) >> 32);
+}
+
 unsigned long long bpf_get_attach_cookie(void *ctx)
 {
 	(void)ctx;

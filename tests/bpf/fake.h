@@ -21,6 +21,8 @@ struct fake_current {
 	unsigned int cpu;
 	uint64_t cookie;
 	uint64_t now_ns; /* every look at the clock advances it by 1 */
+	bool session_return;
+	uint64_t random; /* the state behind bpf_get_prandom_u32() */
 	char comm[16];
 };
 

@@ -92,6 +92,25 @@ static size_t nr_stacks(void)
 	       fake_map_nr(&stacks_3);
 }
 
+static size_t nr_thread_states(void)
+{
+	size_t nr = fake_map_nr(&threads);
+
+	for (__u32 i = 0; i < THREAD_CACHE_PLACES; i++)
+		nr += thread_place(i)->owner > 1;
+	return nr;
+}
+
+/* Somebody else has the places where these threads would keep their state. */
+static void thread_places_taken(void)
+{
+	struct machine_task *task[] = {&machine.main, &machine.worker, &machine.other,
+				       &machine.child};
+
+	for (size_t i = 0; i < sizeof(task) / sizeof(task[0]); i++)
+		thread_place((__u32)task[i]->task.pid)->owner = 1;
+}
+
 static void target_add(uint32_t tgid, uint32_t slot)
 {
 	struct slot_value value = {.proc = SEEP_PROC(slot, 1)};
@@ -107,6 +126,7 @@ static void maps_register(void)
 							     .key_bytes = sizeof(void *),
 							     .value_bytes = sizeof(struct thread),
 							     .max_entries = SIZE_MAX});
+	MAP_REGISTER(thread_cache);
 	MAP_REGISTER(threads_by_tid);
 	MAP_REGISTER(thread_zero);
 	MAP_REGISTER(blocks);

@@ -30,9 +30,7 @@ static void test_malloc_and_free(void **state)
 	assert_true(free.head.time_ns > alloc.head.time_ns);
 	assert_int_equal(fake_map_nr(&blocks), 0);
 	assert_int_equal(counter(STAT_ALLOCS), 1);
-	assert_int_equal(counter(STAT_ALLOC_BYTES), 101);
 	assert_int_equal(counter(STAT_FREES), 1);
-	assert_int_equal(counter(STAT_FREE_BYTES), 101);
 	assert_int_equal(counter(STAT_ENTRY_HITS), 1);
 	assert_int_equal(counter(STAT_RETURN_HITS), 1);
 	assert_int_equal(counter(STAT_FREE_HITS), 1);
@@ -115,7 +113,7 @@ static void test_calloc_overflow(void **state)
 	assert_int_equal(counter(STAT_FAILED_ALLOCS), 1);
 	call(COOKIE_CALLOC, SP, 3, 0x5555555555555556ull, 0);
 	ret(SP, BLOCK);
-	(void)expect_alloc(BLOCK, ~0ULL, 0);
+	(void)expect_alloc(BLOCK, SEEP_SIZE_MAX, 0);
 }
 
 static void test_posix_memalign(void **state)
@@ -520,7 +518,6 @@ static void test_missed_free(void **state)
 	assert_live(BLOCK, 9);
 	assert_failures(STAT_MISSED_FREES, 1);
 	assert_int_equal(counter(STAT_FREES), 1);
-	assert_int_equal(counter(STAT_FREE_BYTES), 7);
 	assert_balance();
 }
 

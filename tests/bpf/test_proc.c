@@ -80,6 +80,7 @@ static void test_exec_by_another_thread(void **state)
 
 	(void)state;
 	config.task_storage = 0;
+	thread_places_taken();
 	run_as(&machine.worker);
 	assert_true(context_enter(&c));
 	assert_int_equal(fake_map_nr(&threads_by_tid), 1);
@@ -166,6 +167,7 @@ static void test_exit_frees_state_by_tid(void **state)
 
 	(void)state;
 	config.task_storage = 0;
+	thread_places_taken();
 	assert_true(context_enter(&c));
 	assert_int_equal(fake_map_nr(&threads_by_tid), 1);
 	run(proc_exit, 0);

@@ -190,7 +190,7 @@ static void test_not_a_target(void **state)
 	enter(mmap_enter, (struct arguments){{0, 4096, 3, 0x22}});
 	leave(mmap_exit, (__s64)MAPPED);
 	no_event();
-	assert_int_equal(fake_map_nr(&threads), 0);
+	assert_int_equal(nr_thread_states(), 0);
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 #define SEC(name)
 #define __weak __attribute__((weak))
 #define __noinline __attribute__((noinline))
+#define __ksym
 #define __hidden __attribute__((visibility("hidden")))
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
@@ -42,5 +43,6 @@ long bpf_task_pt_regs(void *task);
 long bpf_get_current_comm(void *to, unsigned int size);
 unsigned int bpf_get_smp_processor_id(void);
 unsigned long long bpf_get_attach_cookie(void *ctx);
+unsigned int bpf_get_prandom_u32(void);
 
 #endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which allocations are followed when not all are.
+ *
+ * Samples fall on bytes: of all that a thread allocates each byte is hit with the same small probability, independent
+ * of all others, and a block is followed when one of its bytes is hit. So the distance from one hit to the next is
+ * exponential, with the period as its mean, and needs to be drawn only at a hit: an allocation in between costs a
+ * subtraction. A block of s bytes is taken with p = 1 - exp(-s / T), and stands for 1 / p blocks (Horvitz and Thompson).
+ * Blocks of no bytes count as one byte.
+ */
+#ifndef SEEP_SAMPLE_BPF_H
+#define SEEP_SAMPLE_BPF_H
+
+#include "common.bpf.h"
+
+#define LOG2_BITS 26	   /* of fractions */
+#define LN_2 2977044472ULL /* times 2^32 */
+
+/* log2(1 + i / 256). In between it is a straight line, which is off by less than 3e-6. */
+static const __u32 log2_fraction[257] = {
+	0,	  377457,   753448,   1127985,	1501079,  1872740,  2242980,  2611809,	2979239,
+	3345280,  3709941,  4073235,  4435170,	4795758,  5155007,  5512929,  5869532,	6224826,
+	6578822,  6931527,  7282953,  7633108,	7982000,  8329640,  8676036,  9021198,	9365133,
+	9707850,  10049359, 10389667, 10728784, 11066717, 11403474, 11739064, 12073495, 12406774,
+	12738911, 13069911, 13399784, 13728537, 14056177, 14382713, 14708150, 15032498, 15355762,
+	15677951, 15999071, 16319130, 16638134, 16956090, 17273006, 17588887, 17903742, 18217575,
+	18530395, 18842207, 19153019, 19462835, 19771664, 20079510, 20386381, 20692282, 20997220,
+	21301200, 21604229, 21906312, 22207456, 22507666, 22806948, 23105307, 23402750, 23699282,
+	23994909, 24289635, 24583468, 24876411, 25168470, 25459651, 25749959, 26039399, 26327977,
+	26615696, 26902564, 27188583, 27473761, 27758100, 28041608, 28324287, 28606143, 28887182,
+	29167407, 29446823, 29725435, 30003247, 30280265, 30556493, 30831934, 31106594, 31380477,
+	31653588, 31925930, 32197508, 32468327, 32738390, 33007703, 33276268, 33544090, 33811173,
+	34077521, 34343139, 34608030, 34872199, 35135648, 35398383, 35660406, 35921722, 36182335,
+	36442249, 36701466, 36959991, 37217828, 37474980, 37731450, 37987243, 38242363, 38496811,
+	38750593, 39003711, 39256169, 39507970, 39759119, 40009617, 40259469, 40508678, 40757247,
+	41005180, 41252479, 41499149, 41745191, 41990610, 42235408, 42479589, 42723155, 42966110,
+	43208457, 43450199, 43691339, 43931880, 44171825, 44411176, 44649938, 44888111, 45125701,
+	45362709, 45599138, 45834991, 46070271, 46304980, 46539122, 46772699, 47005714, 47238169,
+	47470068, 47701412, 47932205, 48162449, 48392147, 48621302, 48849915, 49077989, 49305528,
+	49532533, 49759007, 49984953, 50210372, 50435268, 50659643, 50883499, 51106838, 51329664,
+	51551977, 51773782, 51995079, 52215872, 52436163, 52655953, 52875246, 53094043, 53312346,
+	53530159, 53747482, 53964319, 54180672, 54396542, 54611931, 54826843, 55041278, 55255240,
+	55468730, 55681750, 55894303, 56106390, 56318013, 56529175, 56739877, 56950121, 57159911,
+	57369246, 57578130, 57786564, 57994550, 58202091, 58409188, 58615842, 58822057, 59027833,
+	59233172, 59438077, 59642550, 59846591, 60050204, 60253389, 60456148, 60658484, 60860398,
+	61061891, 61262966, 61463625, 61663868, 61863698, 62063117, 62262125, 62460725, 62658919,
+	62856708, 63054094, 63251078, 63447662, 63643848, 63839637, 64035030, 64230031, 64424639,
+	64618857, 64812686, 65006128, 65199184, 65391856, 65584145, 65776054, 65967582, 66158732,
+	66349506, 66539905, 66729930, 66919582, 67108864,
+};
+
+static __always_inline __u64 log2_of(__u64 x)
+{
+	__u64 whole = 0, rest;
+	__u32 at;
+
+#pragma unroll
+	for (__u32 step = 32; step; step /= 2) {
+		if (x >> whole >> step)
+			whole += step;
+	}
+	x <<= 32 - whole; /* 1.0 is bit 32 now */
+	at = x >> 24 & 0xff;
+	rest = x & 0xffffff;
+	return (whole << LOG2_BITS) + log2_fraction[at] +
+	       ((log2_fraction[at + 1] - (__u64)log2_fraction[at]) * rest >> 24);
+}
+
+/* Bytes up to and with the next one that is hit; random is any of 2^32 numbers. */
+static __always_inline __u64 sample_gap(__u64 period, __u32 random)
+{
+	/* -ln((random + 1) / 2^32) */
+	__u64 distance = ((32ULL << LOG2_BITS) - log2_of(random + 1ULL)) * LN_2 >> 32;
+
+	return (period * distance >> LOG2_BITS) + 1;
+}
+
+/* Is one of its bytes hit? */
+static __always_inline bool sample_takes(struct thread *t, __u64 sampling, __u64 size)
+{
+	__u64 period = SEEP_SIZE(sampling);
+
+	size += !size;
+	if (t->sample_tag != SEEP_TAG(sampling)) {
+		t->sample_tag = SEEP_TAG(sampling);
+		t->sample_gap = sample_gap(period, bpf_get_prandom_u32());
+	}
+	if (t->sample_gap > size) {
+		t->sample_gap -= size;
+		return false;
+	}
+	t->sample_gap = sample_gap(period, bpf_get_prandom_u32());
+	return true;
+}
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of attach.h share. Nobody else includes it. */
+#ifndef SEEP_SYS_ATTACH_IMPL_H
+#define SEEP_SYS_ATTACH_IMPL_H
+
+#include <linux/perf_event.h>
+
+#include "attach.h"
+
+/* Takes the descriptor over, also when it fails. */
+int attach_keep(struct attach *attach, int fd);
+
+/* A descriptor or negative errno. */
+int attach_perf_open(struct perf_event_attr *attr, pid_t pid, int cpu);
+
+/* Ties a program to a perf event, which may be a negative errno to be returned. With a cookie this takes a link (5.15). */
+int attach_perf_link(struct attach *attach, int event, int program, uint64_t cookie);
+
+#endif
