@@ -97,6 +97,7 @@ struct context {
 	struct thread *thread;
 	struct seep_counters *counters;
 	__u32 proc;
+	__u32 slot_flags;
 };
 
 /* False: not armed, not a target, or no memory for its state; there is nothing to do. */
@@ -138,6 +139,7 @@ static __always_inline bool context_enter(struct context *c)
 	if (!slot || !c->counters)
 		return false;
 	c->proc = slot->proc;
+	c->slot_flags = slot->flags;
 	c->thread = t;
 	return true;
 }

@@ -342,10 +342,16 @@ struct stack_value {
 	__u64 frame[SEEP_MAX_FRAMES]; /* innermost first */
 };
 
+enum slot_flags {
+	SLOT_TELLS =
+		1
+		<< 0, /* it tells of its allocations by probes of its own: its calls are not followed; until it execs */
+};
+
 /* What a target's slot holds. */
 struct slot_value {
-	__u32 proc; /* SEEP_PROC(), the incarnation kept by the exec program */
-	__u32 zero;
+	__u32 proc;  /* SEEP_PROC(), the incarnation kept by the exec program */
+	__u32 flags; /* enum slot_flags */
 };
 
 _Static_assert(sizeof(struct event_head) == 16, "event_head");

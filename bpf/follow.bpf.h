@@ -135,6 +135,7 @@ static __always_inline __u32 target_born(__u32 tgid)
 		return 0;
 	}
 	slot->proc = proc;
+	slot->flags = 0;
 	if (bpf_map_update_elem(&targets, &tgid, &nr, BPF_ANY)) {
 		__sync_fetch_and_add(&slots_missing, 1);
 		return 0;

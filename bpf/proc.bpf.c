@@ -132,6 +132,7 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	slot->proc = SEEP_PROC(nr, SEEP_PROC_INCARNATION(slot->proc) + 1);
+	slot->flags = 0;
 	forget_code(nr);
 	if (armed)
 		proc_send(EVENT_EXEC, 0, slot->proc, tgid, was_tid);

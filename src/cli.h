@@ -61,6 +61,7 @@ struct cli_options {
 	size_t nr_allocators;
 	bool list_allocators;  /* and do nothing else */
 	bool throwing_new;     /* probe operator new also where an exception would not survive it */
+	bool no_usdt;	       /* trap calls also where a program brings heap probes along */
 	bool record_faults;    /* record --faults */
 	uint64_t sample_bytes; /* mean distance of samples; 1: every allocation; SAMPLE_AUTO */
 	double max_overhead;   /* share of the targets' CPU time; 0: unlimited */

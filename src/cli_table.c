@@ -87,6 +87,8 @@ static const struct cli_option options[] = {
 	 "the most memory that seep itself may use; no\nlimit without it"},
 	{"force", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(force), 0, 0, NULL, NULL,
 	 "go on even if the predicted cost is too high"},
+	{"no-usdt", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(no_usdt), 0, 0, NULL, NULL,
+	 "trap every call also where a program brings\nheap probes of its own along"},
 	{"capture", 0, CLI_FILE, REPORTS, FIELD(capture), 0, 0, "FILE", "a file name",
 	 "write a capture for 'seep report' as well"},
 	{"faults", 0, CLI_FLAG, ON(CMD_RECORD), FIELD(record_faults), 0, 0, NULL, NULL,

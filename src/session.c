@@ -435,6 +435,7 @@ static void release(struct session *s)
 	ring_set_free(s->rings);
 	session_release_links(s);
 	attach_release(&s->attach);
+	session_usdt_release(s);
 	spawn_cancel(&s->spawn);
 	calibrate_free(s->calibrator);
 	watch_free(s->watch);

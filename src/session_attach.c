@@ -86,6 +86,7 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 {
 	struct discover_found *found = NULL;
 	size_t nr = 0, searched = 0;
+	bool brings;
 	int err;
 
 	session_look_at_code(s, t);
@@ -94,6 +95,9 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 		return err;
 	if (s->options->mode != RUN_LEAKS)
 		return 0;
+	err = session_usdt_process(s, t, &brings);
+	if (err || brings)
+		return err;
 	err = discover(s, t, &found, &nr, &searched);
 	if (!err && first && !nr && s->cli->nr_pids) {
 		log_error("no allocator found in %d (%s): searched %zu executable files for malloc "
@@ -183,8 +187,12 @@ static int probe_command(struct session *s, struct session_target *t,
 {
 	struct discover_found *found = NULL;
 	size_t nr = 0, searched = 0;
-	int err = discover_files(&s->discover, files, &found, &nr, &searched);
+	bool brings;
+	int err = session_usdt_command(s, t, files, &brings);
 
+	if (err || brings)
+		return err;
+	err = discover_files(&s->discover, files, &found, &nr, &searched);
 	if (err)
 		return err;
 	if (!nr)

@@ -23,6 +23,8 @@ static void describe_probes(const struct session *s, uint32_t slot, struct strbu
 	const char *base;
 	size_t nr = 0, i;
 
+	if (session_usdt_describe(s, slot, out))
+		return;
 	for (i = 0; i < s->nr_links; i++) {
 		if (is_of(&s->link[i], slot))
 			nr += s->link[i].nr_sites;

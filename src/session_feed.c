@@ -155,7 +155,7 @@ int session_feed_probes(struct session *s)
 					      attach_kind_name(loader_attach_kind(s->loader))},
 			4);
 	}
-	return err;
+	return err ? err : session_usdt_feed_probes(s);
 }
 
 static int feed_cpu_time(struct session *s, const struct session_target *t)

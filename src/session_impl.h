@@ -18,6 +18,7 @@
 #include "session.h"
 #include "session_targets.h"
 #include "spawn.h"
+#include "strbuf.h"
 #include "unwinder.h"
 #include "watch.h"
 
@@ -52,6 +53,7 @@ struct session {
 	struct loader *loader;
 	struct attach attach;
 	struct allocator_spec allocators; /* that the user has described */
+	struct session_usdt *usdt;	  /* session_usdt.c; NULL: nothing yet */
 	struct discover discover;
 	struct namer *namer;
 	char *debug_dir[CLI_MAX_DEBUG_DIRS]; /* absolute */
@@ -197,6 +199,19 @@ void session_release_debug_dirs(struct session *s);
 int session_start_namer(struct session *s);
 /* Which files have no names for what the report shows, and how to get them. */
 void session_say_nameless(const struct session *s, const struct report *report);
+
+/* session_usdt.c: heap probes that programs bring along */
+
+/* Sets those in what a process maps, or a command will map. *brings: it has some, and its allocators are left alone. */
+int session_usdt_process(struct session *s, const struct session_target *t, bool *brings);
+int session_usdt_command(struct session *s, const struct session_target *t,
+			 const struct discover_files *files, bool *brings);
+/* Takes those of a process out, SEEP_SLOT_NONE: of all. session_detach() does it. */
+void session_usdt_forget(struct session *s, uint32_t slot);
+/* "2 probes that it brings along (otel_memory), ..."; false: it has none. */
+bool session_usdt_describe(const struct session *s, uint32_t slot, struct strbuf *out);
+int session_usdt_feed_probes(struct session *s);
+void session_usdt_release(struct session *s);
 
 /* session_hazard.c */
 

@@ -113,6 +113,7 @@ static void drop_links(struct session *s, uint32_t slot, const struct discover_o
 void session_drop_links(struct session *s, uint32_t slot)
 {
 	drop_links(s, slot, NULL);
+	session_usdt_forget(s, slot);
 }
 
 void session_release_links(struct session *s)

@@ -10,12 +10,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "array.h"
 #include "fd.h"
 #include "loader_impl.h"
 #include "log.h"
 #include "seep.skel.h"
-#include "uprobe_link.h"
 
 #define DEFAULT_RINGS 8
 #define FIRST_RINGS_BYTES (4u << 20) /* of all together, and of each at least ... */
@@ -35,110 +33,6 @@ static int log_libbpf(enum libbpf_print_level level, const char *format, va_list
 		text[nr - 1] = '\0';
 	log_debug("%s", text);
 	return 0;
-}
-
-static struct bpf_program *program_of(const struct loader *l, enum loader_program program)
-{
-	struct bpf_program *const by_number[PROGRAM_NR] = {
-		[PROGRAM_ALLOC_ENTER] = l->skel->progs.alloc_enter,
-		[PROGRAM_ALLOC_RETURN] = l->skel->progs.alloc_return,
-		[PROGRAM_ALLOC_SESSION] = l->skel->progs.alloc_session,
-		[PROGRAM_FREE_ENTER] = l->skel->progs.free_enter,
-		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
-		[PROGRAM_FLOOR_MULTI] = l->skel->progs.floor_multi,
-		[PROGRAM_FLOOR_SESSION] = l->skel->progs.floor_session,
-		[PROGRAM_STACK] = l->skel->progs.probe_stack,
-		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
-		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
-		[PROGRAM_MUNMAP_ENTER] = l->skel->progs.munmap_enter,
-		[PROGRAM_MUNMAP_EXIT] = l->skel->progs.munmap_exit,
-		[PROGRAM_MREMAP_ENTER] = l->skel->progs.mremap_enter,
-		[PROGRAM_MREMAP_EXIT] = l->skel->progs.mremap_exit,
-		[PROGRAM_BRK_ENTER] = l->skel->progs.brk_enter,
-		[PROGRAM_BRK_EXIT] = l->skel->progs.brk_exit,
-		[PROGRAM_FAULT_MINOR] = l->skel->progs.fault_minor,
-		[PROGRAM_FAULT_MAJOR] = l->skel->progs.fault_major,
-		[PROGRAM_FORK] = l->skel->progs.proc_fork,
-		[PROGRAM_EXEC] = l->skel->progs.proc_exec,
-		[PROGRAM_EXIT] = l->skel->progs.proc_exit,
-		[PROGRAM_CODE_MUNMAP] = l->skel->progs.code_munmap,
-		[PROGRAM_CODE_MMAP] = l->skel->progs.code_mmap,
-		[PROGRAM_CODE_MREMAP] = l->skel->progs.code_mremap,
-	};
-
-	return by_number[program];
-}
-
-static bool is_wanted(const struct loader *l, enum loader_program program,
-		      const struct loader_options *options, const struct kernel_features *features)
-{
-	switch (program) {
-	case PROGRAM_ALLOC_ENTER:
-	case PROGRAM_ALLOC_RETURN:
-		return options->allocations && l->kind != ATTACH_SESSION;
-	case PROGRAM_ALLOC_SESSION:
-		return options->allocations && l->kind == ATTACH_SESSION;
-	case PROGRAM_FREE_ENTER:
-		return options->allocations;
-	case PROGRAM_FLOOR_MULTI: /* sweeps, too */
-		return l->kind != ATTACH_PERF;
-	case PROGRAM_FLOOR_SESSION:
-		return options->measuring && l->kind == ATTACH_SESSION;
-	case PROGRAM_STACK:
-		return options->measuring;
-	case PROGRAM_FAULT_MINOR:
-	case PROGRAM_FAULT_MAJOR:
-		return options->faults;
-	default:
-		break;
-	}
-	if (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT)
-		return options->allocations && features->syscall_tracepoints;
-	return program < PROGRAM_CODE_MUNMAP || features->syscall_tracepoints;
-}
-
-static int choose_programs(const struct loader *l, const struct loader_options *options,
-			   const struct kernel_features *features)
-{
-	int i, err;
-
-	for (i = 0; i < PROGRAM_NR; i++) {
-		err = bpf_program__set_autoload(program_of(l, i),
-						is_wanted(l, i, options, features));
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features)
-{
-	if (!best)
-		best = ATTACH_SESSION;
-	if (best == ATTACH_SESSION && features->uprobe_session && features->uprobe_multi)
-		return ATTACH_SESSION;
-	return best >= ATTACH_MULTI && features->uprobe_multi ? ATTACH_MULTI : ATTACH_PERF;
-}
-
-/* A program goes with links of one kind only. */
-static int choose_links(const struct loader *l)
-{
-	static const enum loader_program multi[] = {PROGRAM_ALLOC_ENTER, PROGRAM_ALLOC_RETURN,
-						    PROGRAM_FREE_ENTER, PROGRAM_FLOOR_MULTI,
-						    PROGRAM_STACK};
-	static const enum loader_program session[] = {PROGRAM_ALLOC_SESSION, PROGRAM_FLOOR_SESSION};
-	size_t i;
-	int err = 0;
-
-	if (l->kind == ATTACH_PERF)
-		return 0;
-	for (i = 0; i < ARRAY_SIZE(multi) && !err; i++)
-		err = bpf_program__set_expected_attach_type(
-			program_of(l, multi[i]), uprobe_link_attach_type(UPROBE_LINK_ENTRY));
-	for (i = 0; i < ARRAY_SIZE(session) && !err && l->kind == ATTACH_SESSION; i++)
-		err = bpf_program__set_expected_attach_type(
-			program_of(l, session[i]), uprobe_link_attach_type(UPROBE_LINK_SESSION));
-	return err;
 }
 
 /* Before 6.1 a map that allocates on demand may not be used from a probe: allocate it whole. */
@@ -237,8 +131,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 		err = bpf_map__set_autocreate(skel->maps.threads, false);
 	}
 	if (!err)
-		err = choose_links(l);
-	return err ? err : choose_programs(l, options, features);
+		err = loader_choose_links(l);
+	return err ? err : loader_choose_programs(l, options, features);
 }
 
 static int make_ring(struct loader *l, uint32_t ring, uint64_t bytes)
@@ -389,7 +283,7 @@ enum attach_kind loader_attach_kind(const struct loader *l)
 
 int loader_program_fd(const struct loader *l, enum loader_program program)
 {
-	return bpf_program__fd(program_of(l, program));
+	return bpf_program__fd(loader_program(l, program));
 }
 
 uint32_t loader_nr_rings(const struct loader *l)
@@ -422,6 +316,15 @@ void loader_set_sampling(struct loader *l, uint64_t period_bytes, uint32_t tag)
 void loader_watched_since(struct loader *l, uint64_t time_ns)
 {
 	__atomic_store_n(&l->skel->bss->watched_since, time_ns, __ATOMIC_SEQ_CST);
+}
+
+int loader_set_usdt(const struct loader *l, uint32_t number, const struct usdt_spec *spec)
+{
+	if (!number || number >= USDT_MAX_SPECS)
+		return -ENOSPC;
+	return bpf_map_update_elem(bpf_map__fd(l->skel->maps.usdt_specs), &number, spec, BPF_ANY)
+		       ? -errno
+		       : 0;
 }
 
 /* For the unwinder, in its thread. What the kernel holds lasts until the map of shards goes. */

@@ -15,6 +15,7 @@
 #include "event.h"
 #include "kernel.h"
 #include "unwinder.h"
+#include "usdt_spec.h"
 
 struct loader;
 
@@ -30,6 +31,8 @@ enum loader_program {
 	PROGRAM_ALLOC_RETURN,
 	PROGRAM_ALLOC_SESSION, /* both at once */
 	PROGRAM_FREE_ENTER,
+	PROGRAM_USDT_ALLOC,
+	PROGRAM_USDT_FREE,
 	PROGRAM_FLOOR, /* empty; of a perf event, whatever the others are tied by */
 	PROGRAM_FLOOR_MULTI,
 	PROGRAM_FLOOR_SESSION, /* which traps the return as well */
@@ -103,6 +106,8 @@ void loader_arm(struct loader *loader, bool armed);
 /* From now on: which allocations are followed. See `sampling` in bpf/maps.bpf.h; tag SEEP_TAG_EXACT: all of them. */
 #define LOADER_MAX_PERIOD UINT32_MAX
 void loader_set_sampling(struct loader *loader, uint64_t period_bytes, uint32_t tag);
+/* The process in a slot tells of its allocations by probes of its own, or does not: see SLOT_TELLS. */
+void loader_set_tells(struct loader *loader, uint32_t slot, bool tells);
 /* Frees were not seen until then: blocks born before are not known any more. */
 void loader_watched_since(struct loader *loader, uint64_t time_ns);
 
@@ -127,6 +132,9 @@ int loader_walk_targets(const struct loader *loader,
 			int (*visit)(uint32_t tgid, uint32_t slot, void *arg), void *arg);
 /* How many processes were not followed for want of a slot. */
 uint32_t loader_slots_missing(const struct loader *loader);
+
+/* What the probes with this cookie say of their arguments: 1..USDT_MAX_SPECS - 1. -ENOSPC for other numbers. */
+int loader_set_usdt(const struct loader *loader, uint32_t number, const struct usdt_spec *spec);
 
 /* Where unwind tables go; valid as long as the loader. */
 void loader_unwinder_maps(struct loader *loader, struct unwinder_maps *out);

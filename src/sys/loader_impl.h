@@ -8,6 +8,7 @@
 #include "loader.h"
 
 struct seep_bpf; /* seep.skel.h */
+struct bpf_program;
 
 struct loader {
 	struct seep_bpf *skel;
@@ -43,6 +44,13 @@ struct loader {
 int loader_configure_targets(struct loader *loader, const struct loader_options *options);
 /* After it: the cgroup that is wanted, by a descriptor of its directory. */
 int loader_set_cgroup(struct loader *loader, int fd);
+
+/* loader_programs.c: before the programs are loaded */
+struct bpf_program *loader_program(const struct loader *loader, enum loader_program program);
+int loader_choose_programs(const struct loader *loader, const struct loader_options *options,
+			   const struct kernel_features *features);
+/* A program goes with links of one kind only. */
+int loader_choose_links(const struct loader *loader);
 
 /* loader_blocks.c: the block table, which is made after the programs are loaded */
 void loader_size_blocks(struct loader *loader, const struct loader_options *options,

@@ -54,6 +54,11 @@ int loader_configure_targets(struct loader *l, const struct loader_options *opti
 	return err;
 }
 
+void loader_set_tells(struct loader *l, uint32_t slot, bool tells)
+{
+	__atomic_store_n(&l->slots[slot].flags, tells ? SLOT_TELLS : 0, __ATOMIC_SEQ_CST);
+}
+
 int loader_set_cgroup(struct loader *l, int fd)
 {
 	const uint32_t zero = 0;

@@ -218,6 +218,10 @@ static void test_other_commands(void **state)
 	options = ACCEPTED(&outcome, "record", "--faults", "-o", "file", "-p", "1");
 	assert_int_equal(options->command, CMD_RECORD);
 	assert_true(options->record_faults);
+	assert_false(options->no_usdt);
+	assert_true(ACCEPTED(&outcome, "record", "--no-usdt", "-o", "f", "-p", "1")->no_usdt);
+	assert_true(ACCEPTED(&outcome, "leaks", "-p1", "--no-usdt")->no_usdt);
+	options = ACCEPTED(&outcome, "record", "-o", "file", "-p", "1");
 	assert_string_equal(options->capture, "file");
 	assert_null(options->output);
 	options = ACCEPTED(&outcome, "report", "file", "--json", "--min-age", "1s");

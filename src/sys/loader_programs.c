@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which programs are loaded, and for which kind of link. */
+#include <bpf/libbpf.h>
+
+#include "array.h"
+#include "loader_impl.h"
+#include "seep.skel.h"
+#include "uprobe_link.h"
+
+struct bpf_program *loader_program(const struct loader *l, enum loader_program program)
+{
+	struct bpf_program *const by_number[PROGRAM_NR] = {
+		[PROGRAM_ALLOC_ENTER] = l->skel->progs.alloc_enter,
+		[PROGRAM_ALLOC_RETURN] = l->skel->progs.alloc_return,
+		[PROGRAM_ALLOC_SESSION] = l->skel->progs.alloc_session,
+		[PROGRAM_FREE_ENTER] = l->skel->progs.free_enter,
+		[PROGRAM_USDT_ALLOC] = l->skel->progs.usdt_alloc,
+		[PROGRAM_USDT_FREE] = l->skel->progs.usdt_free,
+		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
+		[PROGRAM_FLOOR_MULTI] = l->skel->progs.floor_multi,
+		[PROGRAM_FLOOR_SESSION] = l->skel->progs.floor_session,
+		[PROGRAM_STACK] = l->skel->progs.probe_stack,
+		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
+		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
+		[PROGRAM_MUNMAP_ENTER] = l->skel->progs.munmap_enter,
+		[PROGRAM_MUNMAP_EXIT] = l->skel->progs.munmap_exit,
+		[PROGRAM_MREMAP_ENTER] = l->skel->progs.mremap_enter,
+		[PROGRAM_MREMAP_EXIT] = l->skel->progs.mremap_exit,
+		[PROGRAM_BRK_ENTER] = l->skel->progs.brk_enter,
+		[PROGRAM_BRK_EXIT] = l->skel->progs.brk_exit,
+		[PROGRAM_FAULT_MINOR] = l->skel->progs.fault_minor,
+		[PROGRAM_FAULT_MAJOR] = l->skel->progs.fault_major,
+		[PROGRAM_FORK] = l->skel->progs.proc_fork,
+		[PROGRAM_EXEC] = l->skel->progs.proc_exec,
+		[PROGRAM_EXIT] = l->skel->progs.proc_exit,
+		[PROGRAM_CODE_MUNMAP] = l->skel->progs.code_munmap,
+		[PROGRAM_CODE_MMAP] = l->skel->progs.code_mmap,
+		[PROGRAM_CODE_MREMAP] = l->skel->progs.code_mremap,
+	};
+
+	return by_number[program];
+}
+
+static bool is_wanted(const struct loader *l, enum loader_program program,
+		      const struct loader_options *options, const struct kernel_features *features)
+{
+	switch (program) {
+	case PROGRAM_ALLOC_ENTER:
+	case PROGRAM_ALLOC_RETURN:
+		return options->allocations && l->kind != ATTACH_SESSION;
+	case PROGRAM_ALLOC_SESSION:
+		return options->allocations && l->kind == ATTACH_SESSION;
+	case PROGRAM_FREE_ENTER:
+	case PROGRAM_USDT_ALLOC:
+	case PROGRAM_USDT_FREE:
+		return options->allocations;
+	case PROGRAM_FLOOR_MULTI: /* sweeps, too */
+		return l->kind != ATTACH_PERF;
+	case PROGRAM_FLOOR_SESSION:
+		return options->measuring && l->kind == ATTACH_SESSION;
+	case PROGRAM_STACK:
+		return options->measuring;
+	case PROGRAM_FAULT_MINOR:
+	case PROGRAM_FAULT_MAJOR:
+		return options->faults;
+	default:
+		break;
+	}
+	if (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT)
+		return options->allocations && features->syscall_tracepoints;
+	return program < PROGRAM_CODE_MUNMAP || features->syscall_tracepoints;
+}
+
+int loader_choose_programs(const struct loader *l, const struct loader_options *options,
+			   const struct kernel_features *features)
+{
+	int i, err;
+
+	for (i = 0; i < PROGRAM_NR; i++) {
+		err = bpf_program__set_autoload(loader_program(l, i),
+						is_wanted(l, i, options, features));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features)
+{
+	if (!best)
+		best = ATTACH_SESSION;
+	if (best == ATTACH_SESSION && features->uprobe_session && features->uprobe_multi)
+		return ATTACH_SESSION;
+	return best >= ATTACH_MULTI && features->uprobe_multi ? ATTACH_MULTI : ATTACH_PERF;
+}
+
+/* A program goes with links of one kind only. */
+int loader_choose_links(const struct loader *l)
+{
+	static const enum loader_program multi[] = {PROGRAM_ALLOC_ENTER, PROGRAM_ALLOC_RETURN,
+						    PROGRAM_FREE_ENTER, PROGRAM_FLOOR_MULTI,
+						    PROGRAM_STACK};
+	static const enum loader_program session[] = {PROGRAM_ALLOC_SESSION, PROGRAM_FLOOR_SESSION};
+	size_t i;
+	int err = 0;
+
+	if (l->kind == ATTACH_PERF)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(multi) && !err; i++)
+		err = bpf_program__set_expected_attach_type(
+			loader_program(l, multi[i]), uprobe_link_attach_type(UPROBE_LINK_ENTRY));
+	for (i = 0; i < ARRAY_SIZE(session) && !err && l->kind == ATTACH_SESSION; i++)
+		err = bpf_program__set_expected_attach_type(
+			loader_program(l, session[i]),
+			uprobe_link_attach_type(UPROBE_LINK_SESSION));
+	return err;
+}
