@@ -11,14 +11,23 @@
 
 #include "common.bpf.h"
 
+static __always_inline struct block_set *block_set_at(__u32 set)
+{
+	__u32 shard = set >> SEEP_BLOCK_SHARD_BITS;
+	void *sets;
+
+	if (!config.block_table)
+		return NULL;
+	sets = bpf_map_lookup_elem(&block_shards, &shard);
+	if (!sets)
+		return NULL;
+	set &= SEEP_BLOCK_SHARD_SETS - 1;
+	return bpf_map_lookup_elem(sets, &set);
+}
+
 static __always_inline struct block_set *block_set_of(const struct block_key *key)
 {
-	__u32 set;
-
-	if (!config.block_sets)
-		return NULL;
-	set = SEEP_BLOCK_HASH(key->addr, key->proc) & (config.block_sets - 1);
-	return bpf_map_lookup_elem(&block_sets, &set);
+	return block_set_at(SEEP_BLOCK_HASH(key->addr, key->proc) & block_mask);
 }
 
 static __always_inline bool set_holds(const struct block_set *set, __u32 way,
@@ -42,15 +51,40 @@ static __always_inline bool set_put(struct block_set *set, const struct block_ke
 	return false;
 }
 
+static __always_inline bool set_has(const struct block_set *set, const struct block_key *key)
+{
+#pragma unroll
+	for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
+		if (set_holds(set, i, key))
+			return true;
+	}
+	return false;
+}
+
+/* The set where an earlier, smaller table has a block, if one has. */
+static __noinline struct block_set *older_set_of(const struct block_key *key)
+{
+	__u32 hash = SEEP_BLOCK_HASH(key->addr, key->proc), mask = block_mask;
+	struct block_set *set;
+
+	for (__u32 level = 0; level < SEEP_BLOCK_LEVELS && mask > block_mask_first; level++) {
+		mask >>= SEEP_BLOCK_GROWTH_BITS;
+		set = block_set_at(hash & mask);
+		if (set && set_has(set, key))
+			return set;
+	}
+	return NULL;
+}
+
+static __always_inline bool table_has_grown(void)
+{
+	return block_mask > block_mask_first;
+}
+
 static __always_inline bool block_is_live(struct block_set *set, const struct block_key *key)
 {
-	if (set) {
-#pragma unroll
-		for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
-			if (set_holds(set, i, key))
-				return true;
-		}
-	}
+	if (set && (set_has(set, key) || (table_has_grown() && older_set_of(key))))
+		return true;
 	return blocks_in_hash && bpf_map_lookup_elem(&blocks, key);
 }
 
@@ -95,19 +129,39 @@ static __noinline bool hash_take(const struct block_key *key, struct block_value
 	return !bpf_map_delete_elem(&blocks, key);
 }
 
+static __always_inline bool set_take(struct block_set *set, const struct block_key *key,
+				     struct block_value *out, bool *there)
+{
+#pragma unroll
+	for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
+		if (!set_holds(set, i, key))
+			continue;
+		*there = true;
+		*out = set->block[i];
+		return __sync_val_compare_and_swap(&set->addr[i], key->addr, 0) == key->addr;
+	}
+	return false;
+}
+
+static __noinline bool older_take(const struct block_key *key, struct block_value *out)
+{
+	struct block_set *set = older_set_of(key);
+	bool there = false;
+
+	return set && set_take(set, key, out, &there);
+}
+
 static __always_inline bool block_take_here(const struct block_key *key, struct block_value *out)
 {
 	struct block_set *set = block_set_of(key);
+	bool there = false, taken;
 
 	if (set) {
-#pragma unroll
-		for (__u32 i = 0; i < SEEP_BLOCK_WAYS; i++) {
-			if (!set_holds(set, i, key))
-				continue;
-			*out = set->block[i];
-			return __sync_val_compare_and_swap(&set->addr[i], key->addr, 0) ==
-			       key->addr;
-		}
+		taken = set_take(set, key, out, &there);
+		if (there)
+			return taken;
+		if (table_has_grown() && older_take(key, out))
+			return true;
 	}
 	return blocks_in_hash && hash_take(key, out);
 }

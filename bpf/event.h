@@ -209,7 +209,7 @@ struct seep_config {
 	__u32 task_storage;    /* thread state in task storage, else in a hash by tid */
 	__u32 task_pt_regs;    /* bpf_task_pt_regs() is there (5.15) */
 	__u32 fault_period;    /* a fault event stands for this many faults */
-	__u32 block_sets;      /* of the block table, a power of two; 0: there is none */
+	__u32 block_table;     /* there is one, in front of the hash */
 	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
 	__u32 memo;	       /* 1; tests do without, to have each stack walked */
 	__u32 check_stacks;    /* walk in full on every hit of the memo, and compare */
@@ -262,8 +262,16 @@ struct block_value {
  * The block map is a table of sets in front of a hash. A block lives in its set, found by its hash,
  * and never moves: taking and giving back a place is one atomic operation. A block that finds its
  * set full goes to the hash, which grows on demand and is several times slower.
+ *
+ * The table lies in shards and grows by a factor of four: from then on blocks go where the larger table has them, and
+ * those that lie where a smaller one had them are looked for there, the smallest last.
  */
 #define SEEP_BLOCK_WAYS 8
+#define SEEP_BLOCK_SHARD_BITS 12 /* of sets: 1 MiB */
+#define SEEP_BLOCK_SHARD_SETS (1 << SEEP_BLOCK_SHARD_BITS)
+#define SEEP_BLOCK_GROWTH_BITS 2
+#define SEEP_BLOCK_LEVELS 8
+#define SEEP_BLOCK_MAX_SHARDS 8192
 #define SEEP_BLOCK_TAKEN 1 /* as an address: somebody is writing here */
 
 struct block_set {

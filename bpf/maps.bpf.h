@@ -35,7 +35,7 @@ SEEP_RODATA struct seep_config config __weak = {
 	.task_storage = 1,
 	.task_pt_regs = 1,
 	.fault_period = 1,
-	.block_sets = 1,
+	.block_table = 1,
 	.stack_hash_mask = ~0U,
 	.memo = 1,
 	.check_stacks = 1,
@@ -53,6 +53,10 @@ volatile __u64 sampling __weak = 0;
 
 /* When frees began to be seen, if that has ever been interrupted: blocks born before then are not known any more. */
 volatile __u64 watched_since __weak = 0;
+
+/* Sets of the block table but one, now and at first. Written by userspace when the shards are there. */
+volatile __u32 block_mask __weak = 0;
+volatile __u32 block_mask_first __weak = 0;
 
 /* Blocks in the hash behind the table, ever: while 0, nobody looks there. */
 volatile __u64 blocks_in_hash __weak = 0;
@@ -160,13 +164,21 @@ struct {
 	__type(value, struct block_value);
 } blocks SEC(".maps") __weak;
 
-struct {
+/* libbpf 1.1 wants the sizes of an inner map in numbers. */
+struct block_shard {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, SEEP_BLOCK_SHARD_SETS);
+	__uint(key_size, 4);
+	__uint(value_size, 256);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SEEP_BLOCK_MAX_SHARDS);
 	__type(key, __u32);
-	__type(value, struct block_set);
-} block_sets SEC(".maps") __weak;
+	__array(values, struct block_shard);
+} block_shards SEC(".maps") __weak;
 
 #define STACK_TABLE(name, frames)                                                                  \
 	struct {                                                                                   \

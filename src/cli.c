@@ -16,6 +16,7 @@
 #define DEFAULT_RING_BYTES (8u << 20)
 #define DEFAULT_MAX_BLOCKS (4u << 20)
 #define DEFAULT_UNWIND_BYTES (UINT64_C(128) << 20)
+#define DEFAULT_MAX_OVERHEAD 0.05
 #define DEFAULT_MAX_STACKS (64u << 10)
 /* Values of long options in getopt, beyond those of letters. */
 #define LONG_BASE 256
@@ -126,18 +127,6 @@ static int add_dir(struct parser *parser, const struct cli_option *option, const
 	return 0;
 }
 
-static int add_allocator(struct parser *parser, const struct cli_option *option, const char *text)
-{
-	struct cli_options *options = &parser->options;
-
-	if (options->nr_allocators == CLI_MAX_ALLOCATORS)
-		return wrong_use(parser->info, "--%s: more than %d of them", option->name,
-				 CLI_MAX_ALLOCATORS);
-	options->allocator[options->nr_allocators++] =
-		(struct cli_allocator){text, option->type == CLI_ALLOCATOR_FILE};
-	return 0;
-}
-
 static int set_number(struct parser *parser, const struct cli_option *option, const char *text)
 {
 	void *field = (char *)&parser->options + option->offset;
@@ -232,13 +221,21 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return add_dir(parser, option, value);
 	case CLI_ALLOCATOR:
 	case CLI_ALLOCATOR_FILE:
-		return add_allocator(parser, option, value);
+		return cli_add_allocator(&parser->options, option, value);
 	case CLI_PIDS:
 		return add_pids(parser, option, value);
+	case CLI_SHARE:
+		return cli_parse_share(option, value, field) ? wrong_value(parser, option, value)
+							     : 0;
+	case CLI_SAMPLE:
+		return cli_parse_sample(option, value, field) ? wrong_value(parser, option, value)
+							      : 0;
 	case CLI_TOP:
 		return set_top(parser, option, value);
 	case CLI_FORMAT:
 		return parse_format(parser, option, value);
+	case CLI_BY:
+		return report_by_parse(value, field) ? wrong_value(parser, option, value) : 0;
 	case CLI_JSON:
 		return set_format(parser, OUT_JSON);
 	}
@@ -475,6 +472,8 @@ int cli_parse(int argc, char **argv, struct cli_options *options)
 				.max_blocks = DEFAULT_MAX_BLOCKS,
 				.max_stacks = DEFAULT_MAX_STACKS,
 				.unwind_bytes = DEFAULT_UNWIND_BYTES,
+				.sample_bytes = 1,
+				.max_overhead = DEFAULT_MAX_OVERHEAD,
 			},
 	};
 	int err;

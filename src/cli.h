@@ -32,6 +32,7 @@ enum cli_command {
 #define CLI_MAX_PIDS 64
 #define CLI_MAX_DEBUG_DIRS 8
 #define CLI_MAX_ALLOCATORS 64
+#define SAMPLE_AUTO 0
 
 struct cli_options {
 	enum cli_command command;
@@ -42,6 +43,7 @@ struct cli_options {
 	uint64_t interval_ns; /* 0: one report, at the end */
 	size_t top;	      /* 0: all ("--top all"); default 10 in text, all in other formats */
 	enum out_format format;
+	enum report_by by;
 	const char *output;  /* -o; NULL: stdout */
 	const char *capture; /* leaks, faults: --capture FILE as well; record: its -o */
 	const char *input;   /* report: the capture file */
@@ -52,13 +54,18 @@ struct cli_options {
 		bool is_file;
 	} allocator[CLI_MAX_ALLOCATORS]; /* in their order */
 	size_t nr_allocators;
-	bool list_allocators; /* and do nothing else */
-	bool throwing_new;    /* probe operator new also where an exception would not survive it */
-	bool record_faults;   /* record --faults */
-	int verbose;	      /* 0, 1, 2 */
-	int ready_fd;	      /* -1: none */
-	uint64_t ring_bytes;  /* of one ring; a power of two of at least a page */
-	uint64_t max_blocks;  /* of the kernel's block map */
+	bool list_allocators;  /* and do nothing else */
+	bool throwing_new;     /* probe operator new also where an exception would not survive it */
+	bool record_faults;    /* record --faults */
+	uint64_t sample_bytes; /* mean distance of samples; 1: every allocation; SAMPLE_AUTO */
+	double max_overhead;   /* share of the targets' CPU time; 0: unlimited */
+	double max_cpu;	       /* CPUs that seep itself may use; 0: unlimited */
+	uint64_t max_memory_bytes; /* that seep itself may use; 0: unlimited */
+	bool force;		   /* go on where the predicted cost says not to */
+	int verbose;		   /* 0, 1, 2 */
+	int ready_fd;		   /* -1: none */
+	uint64_t ring_bytes;	   /* of one ring; a power of two of at least a page */
+	uint64_t max_blocks;	   /* of the kernel's block map */
 	uint64_t max_stacks;
 	uint64_t unwind_bytes; /* of unwind tables */
 	bool check_stacks;     /* walk in full even where the stack is known */

@@ -24,9 +24,12 @@ enum cli_type {
 	CLI_DIRS,      /* a list of directories that grows with each use */
 	CLI_ALLOCATOR, /* likewise: definitions, and files of them */
 	CLI_ALLOCATOR_FILE,
-	CLI_PIDS, /* a list that grows with each use */
-	CLI_TOP,  /* size_t, or "all" */
+	CLI_PIDS,   /* a list that grows with each use */
+	CLI_TOP,    /* size_t, or "all" */
+	CLI_SHARE,  /* double, from a percentage above 0 and up to max, or "off", which is 0 */
+	CLI_SAMPLE, /* uint64_t, or "auto", which is SAMPLE_AUTO */
 	CLI_FORMAT,
+	CLI_BY,
 	CLI_JSON, /* short for a format */
 };
 
@@ -55,7 +58,13 @@ struct cli_command_info {
 const struct cli_option *cli_option_table(size_t *nr);
 const struct cli_command_info *cli_command_table(size_t *nr);
 
-/* 0, or -EINVAL: one line was printed. */
+/* Values of these types. 0 or -EINVAL. */
+int cli_parse_share(const struct cli_option *option, const char *text, double *out);
+int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t *out);
+
+/* A definition or a file of them; cli_check_allocators() reads it. 0, or -EINVAL: one line was printed. */
+int cli_add_allocator(struct cli_options *options, const struct cli_option *option,
+		      const char *text);
 int cli_check_allocators(const struct cli_options *options);
 
 void cli_print_usage(FILE *out);

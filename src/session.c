@@ -270,6 +270,7 @@ static int tick(struct session *s)
 		nr = ring_set_drain(s->rings);
 		err = nr < 0 ? (int)nr : session_resync(s);
 	}
+	(void)loader_grow_blocks(s->loader); /* without memory for it, blocks go to the hash */
 	if (!err)
 		err = session_feed_counters(s);
 	now_ns = session_now_ns();
@@ -385,14 +386,17 @@ static int prepare(struct session *s)
 static void take_costs(struct session *s)
 {
 	int err = s->calibrator ? calibrate_finish(s->calibrator, &s->cost) : -ENOENT;
+	enum attach_kind kind = loader_attach_kind(s->loader);
 
 	if (err)
 		log_verbose("cannot measure what a probe costs here: %s", strerror(-err));
 	else
 		log_verbose("a probe costs %u ns where it is emulated and %u ns where it is "
 			    "single-stepped, with its return %u and %u ns",
-			    s->cost.emulated_entry_ns, s->cost.stepped_entry_ns,
-			    s->cost.emulated_return_ns, s->cost.stepped_return_ns);
+			    calibration_ns(&s->cost, kind, true, false),
+			    calibration_ns(&s->cost, kind, false, false),
+			    calibration_ns(&s->cost, kind, true, true),
+			    calibration_ns(&s->cost, kind, false, true));
 }
 
 static int run(struct session *s)

@@ -74,7 +74,8 @@ int session_emit(struct session *s)
 {
 	struct report_options options = {.top = s->cli->top,
 					 .min_age_ns = s->cli->min_age_ns,
-					 .allocator_frames = s->cli->allocator_frames};
+					 .allocator_frames = s->cli->allocator_frames,
+					 .by = s->cli->by};
 	struct report report;
 	int err = profile_report(s->profile, &options, &report);
 

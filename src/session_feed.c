@@ -126,10 +126,12 @@ int session_feed_mappings(struct session *s, const struct session_target *t)
 static uint32_t probe_cost(const struct session *s, const struct discover_site *site)
 {
 	bool frees = site->function->role == ROLE_FREE;
+	enum attach_kind kind = loader_attach_kind(s->loader);
 
-	if (site->placement.emulated)
-		return frees ? s->cost.emulated_entry_ns : s->cost.emulated_return_ns;
-	return frees ? s->cost.stepped_entry_ns : s->cost.stepped_return_ns;
+	/* what has no return is never a session */
+	if (frees && kind == ATTACH_SESSION)
+		kind = ATTACH_MULTI;
+	return calibration_ns(&s->cost, kind, site->placement.emulated, !frees);
 }
 
 int session_feed_probes(struct session *s)
@@ -371,7 +373,7 @@ static int resync_gone(struct session *s, uint32_t proc, const struct unseen *u,
 			continue;
 		gone.addr = u->block[i].addr;
 		gone.birth_ns = u->block[i].birth_ns;
-		gone.sized = u->block[i].size_bytes;
+		gone.sized = SEEP_SIZED(u->block[i].size_bytes, u->block[i].tag);
 		gone.stack = u->block[i].stack;
 		err = session_feed(s, &gone, sizeof(gone));
 	}

@@ -24,6 +24,9 @@ _seep() {
 		case $previous in
 		-p | --pid) words=$(cd /proc && echo [0-9]*) ;;
 		-f | --format) words="text json folded" ;;
+		--max-overhead | --max-cpu) words="off 1% 5% 10%" ;;
+		--sample) words="auto 1 64K 512K 4M" ;;
+		--by) words="process comm cgroup" ;;
 		-o | --output | --capture | --allocator-file)
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")
 			return
@@ -32,7 +35,7 @@ _seep() {
 		*) words=$(_seep_options "${COMP_WORDS[1]}") ;;
 		esac
 	fi
-	if [ "${COMP_WORDS[1]}" = report ] && [[ $current != -* ]] && [[ $previous != -f && $previous != --format ]]; then
+	if [ "${COMP_WORDS[1]}" = report ] && [[ $current != -* ]] && [[ $previous != -f && $previous != --format && $previous != --by ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 	fi

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach.h"
 #include "calibrate.h"
 #include "cmd.h"
 #include "coverage.h"
@@ -13,15 +14,23 @@
 #include "kernel.h"
 #include "loader.h"
 #include "log.h"
+#include "predict.h"
 #include "probes.h"
+#include "progtime.h"
 #include "watch.h"
 
-static void line(bool there, const char *what, const char *without)
+/* What is known of this machine by now. */
+struct machine {
+	struct kernel_features features;
+	struct calibration cost;
+	bool may_probe, has_cost;
+	struct hazard_kernel hazards;
+};
+
+/* A rung of the ladder: what it gives, or what there is without it. */
+static void line(bool there, const char *what, const char *gives, const char *without)
 {
-	if (there)
-		printf("  yes  %s\n", what);
-	else
-		printf("  NO   %s: %s\n", what, without);
+	printf("  %s  %-33s %s\n", there ? "yes" : "NO ", what, there ? gives : without);
 }
 
 static bool is_told_of_code(void)
@@ -33,21 +42,43 @@ static bool is_told_of_code(void)
 	return !err;
 }
 
+static bool can_time_programs(void)
+{
+	struct progtime time;
+	bool can;
+
+	progtime_init(&time);
+	can = !progtime_begin(&time, NULL, 0);
+	progtime_release(&time);
+	return can;
+}
+
 static void print_features(const struct kernel_features *f)
 {
 	printf("kernel %s\n", f->release);
-	line(f->btf, "type information (BTF)", "needed: CONFIG_DEBUG_INFO_BTF");
-	line(f->ring_buffer, "BPF ring buffers (5.8)", "needed");
-	line(f->uprobe_pmu, "uprobes by perf event", "no allocations: CONFIG_UPROBE_EVENTS");
-	line(f->uprobe_cookie, "cookies of uprobes (5.15)", "no allocations");
-	line(f->task_storage, "task storage (5.11)", "thread state in a hash, slower");
-	line(f->task_pt_regs, "registers of system calls (5.15)", "no stacks of mappings");
-	line(f->hash_on_demand, "maps that grow on demand (6.1)", "all allocated at start");
-	line(f->atomics, "atomic operations (5.12)", "needed");
-	line(f->syscall_tracepoints, "tracepoints of system calls", "no mappings");
-	line(is_told_of_code(), "records of new code (perf MMAP2)", "looked for now and then");
-	line(f->uprobe_multi, "uprobe multi links (6.6)", "not used yet");
-	line(f->uprobe_session, "uprobe session links (6.13)", "not used yet");
+	line(f->btf, "type information (BTF)", "programs fit this kernel",
+	     "needed: CONFIG_DEBUG_INFO_BTF");
+	line(f->ring_buffer, "BPF ring buffers (5.8)", "events", "needed");
+	line(f->atomics, "atomic operations (5.12)", "tables without locks", "needed");
+	line(f->uprobe_pmu, "uprobes by perf event", "allocations",
+	     "no allocations: CONFIG_UPROBE_EVENTS");
+	line(f->uprobe_cookie, "cookies of uprobes (5.15)", "probes know their function",
+	     "no allocations");
+	line(f->uprobe_multi, "uprobe multi links (6.6)", "many probes go at once: windows",
+	     "perf events, 0.1 s each to remove");
+	line(f->uprobe_session, "uprobe session links (6.13)", "no return trap if not sampled",
+	     "every return is trapped");
+	line(f->task_storage, "task storage (5.11)", "state of a thread at hand",
+	     "in a hash, slower");
+	line(f->hash_on_demand, "maps that grow on demand (6.1)", "memory as it is used",
+	     "all allocated at start");
+	line(f->syscall_tracepoints, "tracepoints of system calls", "mappings", "no mappings");
+	line(f->task_pt_regs, "registers of system calls (5.15)", "stacks of mappings",
+	     "no stacks of mappings");
+	line(is_told_of_code(), "records of new code (perf MMAP2)", "followed as it is mapped",
+	     "looked for now and then");
+	line(can_time_programs(), "run times of programs (5.8)", "what ours cost is measured",
+	     "what ours cost is guessed");
 }
 
 static bool print_rights(void)
@@ -62,18 +93,30 @@ static bool print_rights(void)
 	return false;
 }
 
+static void print_kind(const struct calibration *cost, enum attach_kind kind)
+{
+	if (!calibration_ns(cost, kind, true, false)) {
+		printf("  %-9s not on this kernel\n", attach_kind_name(kind));
+		return;
+	}
+	printf("  %-9s %7u ns  %7u ns  %10u ns  %7u ns\n", attach_kind_name(kind),
+	       calibration_ns(cost, kind, true, false), calibration_ns(cost, kind, true, true),
+	       calibration_ns(cost, kind, false, false), calibration_ns(cost, kind, false, true));
+}
+
 static void print_costs(const struct calibration *cost, int err)
 {
-	printf("cost of a probe\n");
-	if (err)
-		printf("  not measured: %s\n", strerror(-err));
-	else
-		printf("  %6u ns  entry, emulated instruction\n"
-		       "  %6u ns  entry, single-stepped instruction\n"
-		       "  %6u ns  entry and return, emulated\n"
-		       "  %6u ns  entry and return, single-stepped\n",
-		       cost->emulated_entry_ns, cost->stepped_entry_ns, cost->emulated_return_ns,
-		       cost->stepped_return_ns);
+	if (err) {
+		printf("cost of a call with an empty program: not measured: %s\n", strerror(-err));
+		return;
+	}
+	printf("cost of a call with an empty program\n"
+	       "             emulated instruction  single-stepped\n"
+	       "  link          entry   and return       entry   and return\n");
+	print_kind(cost, ATTACH_PERF);
+	print_kind(cost, ATTACH_MULTI);
+	print_kind(cost, ATTACH_SESSION);
+	printf("  the entry of a session skips its return, when a call is not sampled\n");
 }
 
 static void print_hazard(int answer, const char *what)
@@ -98,28 +141,39 @@ static void print_hazards(struct hazard_kernel *kernel)
 	print_hazard(kernel->seccomp_filter, "return probes and seccomp filters");
 	print_hazard(kernel->seccomp_strict, "return probes and strict seccomp");
 	print_hazard(kernel->shadow_stack, "return probes and shadow stacks");
-	printf("  avoided    nop5 in leaf functions: never chosen for a probe\n");
+	printf("  avoided    nop5 in leaf functions: never chosen for a probe\n"
+	       "  avoided    return probes in functions of Go, whose stacks move\n"
+	       "  avoided    return probes in operator new of jemalloc and the like: exceptions\n"
+	       "  refused    32-bit processes\n");
 }
 
-/* 0 when return probes do this process no harm. */
-static int print_guards(pid_t tgid, struct hazard_kernel *kernel)
+/* 0 when probes do this process no harm. */
+static int print_guards(pid_t tgid, bool is_32bit, struct machine *machine)
 {
 	char why[HAZARD_WHY_BYTES], comm[64];
 	struct proc_guards guards;
+	const struct hazard_facts facts = {.features = &machine->features,
+					   .kernel = &machine->hazards,
+					   .guards = &guards,
+					   .is_32bit = is_32bit,
+					   .with_return = true};
+	enum attach_kind link;
 	int err = proc_read_guards(tgid, &guards);
 
 	if (err) {
 		printf("  unknown    its threads: %s\n", strerror(-err));
 		return err;
 	}
-	err = hazard_check(kernel, &guards, why, sizeof(why));
+	(void)hazard_check(&machine->hazards, &guards, why, sizeof(why)); /* to have it tried */
+	err = hazard_decide(&facts, &link, why, sizeof(why));
 	if (err)
 		printf("  %s  %s\n", err > 0 ? "DANGEROUS" : "unknown  ", why);
 	else
-		printf("  safe       %s, %s, %s shadow stack\n",
+		printf("  safe       %s, %s, %s shadow stack\n"
+		       "  probes     by %s links\n",
 		       guards.seccomp_filter ? "seccomp filter" : "no seccomp filter",
 		       guards.seccomp_strict ? "strict seccomp" : "no strict seccomp",
-		       guards.shadow_stack ? "a" : "no");
+		       guards.shadow_stack ? "a" : "no", attach_kind_name(link));
 	if (guards.tracer_tid && !proc_read_comm(guards.tracer_tid, comm, sizeof(comm)))
 		printf("  traced     by %d (%s): its debugger will see our breakpoints\n",
 		       (int)guards.tracer_tid, comm);
@@ -159,7 +213,7 @@ static void print_names(const struct coverage_file *file)
 		printf("names from its symbol table only");
 		break;
 	case COVERAGE_DEBUG_FILE:
-		printf("names from %s", file->debug_path);
+		printf("names from\n                %s", file->debug_path);
 		break;
 	case COVERAGE_DEBUG_INFORMATION:
 		printf("names from its debug information");
@@ -169,7 +223,8 @@ static void print_names(const struct coverage_file *file)
 
 static void print_file(const struct coverage_file *file)
 {
-	printf("  %8llu KiB  %s: ", (unsigned long long)file->bytes / 1024, file->path);
+	printf("  %8llu KiB  %s\n                ", (unsigned long long)file->bytes / 1024,
+	       file->path);
 	if (file->error) {
 		printf("cannot be read: %s\n", strerror(-file->error));
 		return;
@@ -204,50 +259,61 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 	return 0;
 }
 
-static int print_process(struct probes *probes, pid_t tgid, struct hazard_kernel *hazards)
+static int print_process(pid_t tgid, struct machine *machine, struct probes *probes)
 {
 	struct proc_maps maps;
+	struct proc_info info;
 	int err = probes_print_process(probes, tgid);
 
 	if (err)
 		return err;
 	proc_maps_init(&maps);
-	err = print_guards(tgid, hazards);
+	err = proc_read_info(tgid, &info);
+	if (!err)
+		err = print_guards(tgid, info.is_32bit, machine);
+	if (!err && machine->may_probe)
+		predict_print(&probes->discover, tgid, &machine->features,
+			      machine->has_cost ? &machine->cost : NULL);
 	if (proc_maps_read(&maps, tgid) || print_code(tgid, &maps))
 		err = -ESRCH;
 	proc_maps_release(&maps);
 	return err;
 }
 
-int cmd_doctor(const struct cli_options *cli)
+static int print_processes(const struct cli_options *cli, struct machine *machine)
 {
-	struct hazard_kernel hazards = {0};
-	struct kernel_features features;
-	int status = EXIT_COMPLETE, err;
 	struct probes probes;
+	int err = probes_init(&probes, cli), failed;
 	size_t i;
 
-	err = probes_init(&probes, cli);
-	if (err) {
-		probes_release(&probes);
-		return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+	probes.cost = machine->cost;
+	probes.has_cost = machine->has_cost;
+	for (i = 0; i < cli->nr_pids && err != -EINVAL; i++) {
+		failed = print_process(cli->pid[i], machine, &probes);
+		err = err ? err : failed;
 	}
-	kernel_probe(&features);
-	print_features(&features);
-	if (!print_rights() || !features.btf || !features.ring_buffer || !features.atomics) {
+	if (!err)
+		err = discover_check_wishes(&probes.discover, !cli->nr_pids);
+	probes_release(&probes);
+	return err;
+}
+
+int cmd_doctor(const struct cli_options *cli)
+{
+	struct machine machine = {0};
+	int status = EXIT_COMPLETE, err;
+
+	kernel_probe(&machine.features);
+	print_features(&machine.features);
+	if (!print_rights() || !machine.features.btf || !machine.features.ring_buffer ||
+	    !machine.features.atomics) {
 		status = EXIT_FAILED;
 	} else {
-		err = probes_measure(&features, &probes.cost);
-		probes.has_cost = !err;
-		print_costs(&probes.cost, err);
-		print_hazards(&hazards);
+		err = probes_measure(&machine.features, &machine.cost);
+		machine.has_cost = !err;
+		machine.may_probe = true;
+		print_costs(&machine.cost, err);
+		print_hazards(&machine.hazards);
 	}
-	for (i = 0; i < cli->nr_pids; i++) {
-		if (print_process(&probes, cli->pid[i], &hazards))
-			status = EXIT_FAILED;
-	}
-	if (discover_check_wishes(&probes.discover, !cli->nr_pids))
-		status = EXIT_FAILED;
-	probes_release(&probes);
-	return status;
+	return print_processes(cli, &machine) ? EXIT_FAILED : status;
 }

@@ -12,13 +12,15 @@
 #include "parse.h"
 #include "spawn.h"
 
+/* By the best links that could be measured here. */
 static uint32_t cost_of(const struct discover_site *site, const struct calibration *costs)
 {
-	bool frees = site->function->role == ROLE_FREE;
+	bool with_return = site->function->role != ROLE_FREE;
+	enum attach_kind kind = ATTACH_SESSION;
 
-	if (site->placement.emulated)
-		return frees ? costs->emulated_entry_ns : costs->emulated_return_ns;
-	return frees ? costs->stepped_entry_ns : costs->stepped_return_ns;
+	while (kind > ATTACH_PERF && !calibration_ns(costs, kind, true, false))
+		kind--;
+	return calibration_ns(costs, kind, site->placement.emulated, with_return);
 }
 
 static void print_site(const struct discover_site *site, const struct calibration *costs)
@@ -27,13 +29,15 @@ static void print_site(const struct discover_site *site, const struct calibratio
 	char place[96], count[FORMAT_MAX];
 
 	snprintf(place, sizeof(place), "%.80s+%u", site->function->symbol, p->offset);
-	printf("    %-9s %-26s %#10" PRIx64 "  %-24s ", site->family->name, place,
-	       site->file_offset, p->instruction);
+	printf("    %-8s %-26s %#9" PRIx64 "  %-18s ", site->family->name, place, site->file_offset,
+	       p->instruction);
 	if (costs) {
 		format_count(cost_of(site, costs), count, sizeof(count));
 		printf("%7s ns  ", count);
 	}
-	printf("%s%s\n", p->emulated ? "emulated" : "single-stepped: ", p->emulated ? "" : p->why);
+	printf("%s\n", p->emulated ? "emulated" : "single-stepped");
+	if (!p->emulated)
+		printf("      %s\n", p->why);
 }
 
 static void print_object(const struct probes *probes, const struct discover_object *object)
@@ -47,7 +51,7 @@ static void print_object(const struct probes *probes, const struct discover_obje
 		if (probes->cli->throwing_new || !allocator_function_throws(site->function))
 			print_site(site, probes->has_cost ? &probes->cost : NULL);
 		else
-			printf("    %-9s %-26s left out without --throwing-new\n",
+			printf("    %-8s %-26s left out without --throwing-new\n",
 			       site->family->name, site->function->symbol);
 	}
 }
@@ -58,7 +62,7 @@ static void print_found(const struct probes *probes, const struct discover_found
 	size_t i;
 
 	if (nr)
-		printf("    %-9s %-26s %10s  %-24s %s\n", "family", "function+offset", "in file",
+		printf("    %-8s %-26s %9s  %-18s %s\n", "family", "function+offset", "in file",
 		       "instruction", probes->has_cost ? "  a call costs" : "");
 	else
 		printf("  no allocator in %zu executable files\n", searched);

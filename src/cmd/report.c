@@ -66,7 +66,8 @@ static int report(const struct cli_options *cli, struct profile *profile, bool d
 {
 	struct report_options options = {.top = cli->top,
 					 .min_age_ns = cli->min_age_ns,
-					 .allocator_frames = cli->allocator_frames};
+					 .allocator_frames = cli->allocator_frames,
+					 .by = cli->by};
 	int status = EXIT_FAILED;
 	struct report out;
 	struct emit emit;

@@ -7,6 +7,7 @@
 
 #include "allocators.h"
 #include "array.h"
+#include "hash.h"
 #include "profile_impl.h"
 
 /* Functions that nothing of interest calls. */
@@ -45,7 +46,14 @@ static bool is_main(const struct name *name)
 	return name && name->nr && !strcmp(name->frame[name->nr - 1].function, "main");
 }
 
-void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack_id,
+const char *frames_owner(const struct image *image, enum report_by by)
+{
+	if (!image || by == BY_PROCESS)
+		return NULL;
+	return by == BY_CGROUP ? image->cgroup : image->comm;
+}
+
+void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack_id, enum report_by by,
 		 struct frames_view *v)
 {
 	const struct stack *stack = profile_stack(profile, stack_id);
@@ -54,6 +62,7 @@ void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack_id
 	uint32_t i;
 
 	*v = (struct frames_view){.stack = stack, .image = profile_image(profile, proc)};
+	v->owner = frames_owner(v->image, by);
 	if (!stack || !v->image)
 		return;
 	v->partial = stack->flags & (STACK_PARTIAL | STACK_TRUNCATED);
@@ -94,15 +103,37 @@ static const struct name *frame_name(const struct frames_view *v, uint32_t i)
 static uint64_t frame_key(const struct frames_view *v, uint32_t i)
 {
 	uint64_t frame = v->stack->frame[v->kept[i]];
-	const struct name *name = SEEP_FRAME_ORIGIN(frame) ? frame_name(v, i) : NULL;
+	const struct name *name = SEEP_FRAME_ORIGIN(frame) || v->owner ? frame_name(v, i) : NULL;
 
+	if (v->owner)
+		return name && name->nr ? hash_pair(name->hash, name->frame[0].offset) : frame;
 	return name && name->hash ? without_origin(frame) ^ name->hash : frame;
+}
+
+/* In another process the same file lies elsewhere: what counts is the place in it. */
+static bool is_same_place(const struct name *a, const struct name *b)
+{
+	const struct name_frame *x, *y;
+	uint32_t i;
+
+	if (!a || !b || !a->nr || a->nr != b->nr || a->hash != b->hash)
+		return false;
+	for (i = 0; i < a->nr; i++) {
+		x = &a->frame[i];
+		y = &b->frame[i];
+		if (x->function != y->function || x->module != y->module ||
+		    x->offset != y->offset || x->line != y->line || x->inlined != y->inlined)
+			return false;
+	}
+	return true;
 }
 
 static bool is_same_frame(const struct frames_view *a, const struct frames_view *b, uint32_t i)
 {
 	uint64_t x = a->stack->frame[a->kept[i]], y = b->stack->frame[b->kept[i]];
 
+	if (a->image != b->image)
+		return is_same_place(frame_name(a, i), frame_name(b, i));
 	if (x == y || without_origin(x) != without_origin(y))
 		return x == y;
 	return name_equal(frame_name(a, i), frame_name(b, i));
@@ -112,7 +143,9 @@ bool frames_equal(const struct frames_view *a, const struct frames_view *b)
 {
 	uint32_t i;
 
-	if (a->image != b->image || !a->stack != !b->stack || a->nr != b->nr)
+	if (!a->stack != !b->stack || a->nr != b->nr)
+		return false;
+	if (a->image != b->image && (!a->owner || a->owner != b->owner))
 		return false;
 	for (i = 0; i < a->nr; i++) {
 		if (!is_same_frame(a, b, i))
@@ -126,6 +159,8 @@ uint64_t frames_hash(const struct frames_view *v)
 	uint64_t hash = v->image ? v->image->proc : 0;
 	uint32_t i;
 
+	if (v->owner)
+		hash = hash_bytes(v->owner, strlen(v->owner), 0);
 	for (i = 0; i < v->nr; i++)
 		hash = hash_u64(hash ^ frame_key(v, i));
 	return hash_u64(hash ^ v->nr);

@@ -23,14 +23,21 @@ struct stack;
 struct frames_view {
 	const struct stack *stack; /* NULL: unknown */
 	const struct image *image;
+	const char *owner; /* comm or cgroup, as the profile keeps it; NULL: the image alone */
 	uint8_t kept[SEEP_MAX_FRAMES]; /* indices into stack->frame */
 	uint32_t nr;
 	bool partial;
 	bool too_deep; /* why it is partial: more frames than are kept */
 };
 
-void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack,
+void frames_view(const struct profile *profile, uint32_t proc, uint32_t stack, enum report_by by,
 		 struct frames_view *out);
+/* NULL by process. */
+const char *frames_owner(const struct image *image, enum report_by by);
+/*
+ * Of one image: the same addresses, or the same names at them. Of several of one owner: the same names at the same
+ * places of the same files.
+ */
 bool frames_equal(const struct frames_view *a, const struct frames_view *b);
 uint64_t frames_hash(const struct frames_view *view);
 

@@ -17,14 +17,24 @@ struct heap {
 	unsigned int seen; /* number of the last resync, 1..SEEN_MAX, around; 0: none yet */
 };
 
-static struct heap_block entry_block(const struct entry *entry)
+static struct heap_block entry_block(const struct table *table, uint32_t number)
 {
+	const struct entry *entry = table_entry(table, number);
+
 	return (struct heap_block){
 		.addr = entry->addr,
 		.birth_ns = entry->birth_ns,
 		.size_bytes = entry->size_bytes,
 		.stack = entry->stack,
+		.tag = table_tag(table, number),
 	};
+}
+
+/* What it stands for is what the first of its events said: also in a forgery, what was put on is taken off. */
+static void set_weight(struct heap_block *block, const struct table *table, uint32_t number)
+{
+	block->size_bytes = table_entry(table, number)->size_bytes;
+	block->tag = table_tag(table, number);
 }
 
 struct heap *heap_new(void)
@@ -57,7 +67,7 @@ static int heap_insert_live(struct heap *heap, const struct heap_block *block, e
 	return HEAP_DONE;
 }
 
-int heap_add(struct heap *heap, const struct heap_block *block)
+int heap_add(struct heap *heap, struct heap_block *block)
 {
 	uint32_t *link = table_find(&heap->live, block->addr, block->birth_ns);
 
@@ -70,6 +80,7 @@ int heap_add(struct heap *heap, const struct heap_block *block)
 		return heap_insert_live(heap, block, ENTRY_LIVE);
 	if (table_entry(&heap->marks, *link)->kind != ENTRY_MARK_FREED)
 		return HEAP_DUPLICATE;
+	set_weight(block, &heap->marks, *link);
 	table_remove(&heap->marks, link);
 	return HEAP_CANCELLED;
 }
@@ -88,7 +99,7 @@ int heap_restore(struct heap *heap, const struct heap_block *block)
 	return HEAP_REVIVED;
 }
 
-int heap_add_recovered(struct heap *heap, const struct heap_block *block)
+int heap_add_recovered(struct heap *heap, struct heap_block *block)
 {
 	if (table_find(&heap->live, block->addr, block->birth_ns))
 		return HEAP_DUPLICATE;
@@ -110,10 +121,11 @@ static int heap_mark_over(struct heap *heap, const struct heap_block *block, enu
 	struct heap_block mark = *block;
 
 	mark.size_bytes = time_ns >> MADE_SHIFT;
+	mark.tag = 0;
 	return table_insert(&heap->marks, &mark, kind);
 }
 
-int heap_remove(struct heap *heap, const struct heap_block *block, uint64_t time_ns)
+int heap_remove(struct heap *heap, struct heap_block *block, uint64_t time_ns)
 {
 	uint32_t *live = table_find(&heap->live, block->addr, block->birth_ns);
 	uint32_t *mark;
@@ -124,6 +136,7 @@ int heap_remove(struct heap *heap, const struct heap_block *block, uint64_t time
 			error = heap_mark_over(heap, block, ENTRY_MARK_OVER, time_ns);
 		if (error)
 			return error;
+		set_weight(block, &heap->live, *live);
 		heap_end(heap, live);
 		return HEAP_DONE;
 	}
@@ -137,18 +150,19 @@ int heap_remove(struct heap *heap, const struct heap_block *block, uint64_t time
 	return error ? error : HEAP_MARKED;
 }
 
-int heap_remove_by_resync(struct heap *heap, uint64_t addr, uint64_t birth_ns, uint64_t time_ns)
+int heap_remove_by_resync(struct heap *heap, struct heap_block *block, uint64_t time_ns)
 {
-	uint32_t *live = table_find(&heap->live, addr, birth_ns);
-	struct heap_block block;
+	uint32_t *live = table_find(&heap->live, block->addr, block->birth_ns);
+	struct heap_block mark;
 	int error;
 
 	if (!live)
 		return HEAP_DUPLICATE;
-	block = entry_block(table_entry(&heap->live, *live));
-	error = heap_mark_over(heap, &block, ENTRY_MARK_GONE, time_ns);
+	mark = entry_block(&heap->live, *live);
+	error = heap_mark_over(heap, &mark, ENTRY_MARK_GONE, time_ns);
 	if (error)
 		return error;
+	set_weight(block, &heap->live, *live);
 	heap_end(heap, live);
 	return HEAP_DONE;
 }
@@ -167,7 +181,7 @@ void heap_expire(struct heap *heap, uint64_t before_ns,
 
 	for (uint32_t number = 1; marks->nr && number <= marks->used; number++) {
 		const struct entry *entry = table_entry(marks, number);
-		struct heap_block block = entry_block(entry);
+		struct heap_block block = entry_block(marks, number);
 		bool is_lost = entry->kind == ENTRY_MARK_FREED;
 
 		if (!mark_expires(entry, before_ns))
@@ -219,7 +233,7 @@ static int live_walk(const struct heap *heap, const struct walk *walk)
 
 	for (uint32_t number = 1; live->nr && number <= live->used && !stop; number++) {
 		const struct entry *entry = table_entry(live, number);
-		struct heap_block block = entry_block(entry);
+		struct heap_block block = entry_block(live, number);
 
 		if (entry->kind == ENTRY_FREE)
 			continue;

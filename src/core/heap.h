@@ -17,12 +17,14 @@
  * mark, and if its allocation does, the block lives until the next resync. So what a resync reads
  * from the block map must be added before events that are younger than the reading.
  *
- * Memory: entries of 32 bytes in segments that never move, chained from an index of 4-byte heads, 2
- * heads an entry. The index grows by splitting one bucket at a time (linear hashing), so no
- * addition takes long and nothing is ever copied: below HEAP_BLOCK_BYTES bytes a live block once
- * there are more than 100,000 of them, also while the table grows. Freed entries are used again;
- * memory goes back in heap_clear() and heap_free() only. Marks cost the same, apart, and theirs
- * goes back when heap_expire() drops the last one.
+ * Memory: entries of 32 bytes in segments, chained from an index of 4-byte heads, 2 heads an entry.
+ * The index grows by splitting one bucket at a time (linear hashing), and no segment moves but the
+ * first while it is small, so no addition takes long: below HEAP_BLOCK_BYTES bytes a live block once
+ * there are more than 100,000 of them, also while the table grows. Tags, which exact runs do not
+ * have, lie in a column of their own that comes with the first of them, 2 bytes a block. A heap of
+ * few blocks takes 3 KiB, an empty one nothing but itself: there may be ten thousand. Freed entries
+ * are used again; memory goes back in heap_clear() and heap_free() only. Marks cost the same, apart,
+ * and theirs goes back when heap_expire() drops the last one.
  *
  * No system call, no clock. -ENOMEM leaves the heap as it was.
  */
@@ -42,6 +44,7 @@ struct heap_block {
 	uint64_t birth_ns;
 	uint64_t size_bytes; /* at most 2^55 - 1, larger ones are clamped */
 	uint32_t stack;
+	uint16_t tag; /* what it stands for: SEEP_TAG() of bpf/event.h */
 };
 
 struct heap *heap_new(void); /* NULL: no memory */
@@ -56,28 +59,30 @@ enum heap_outcome {
 	HEAP_REVIVED = 4,   /* recovered, restored: declared gone, and yet it lives */
 };
 
-/* enum heap_outcome, or -ENOMEM. */
-int heap_add(struct heap *heap, const struct heap_block *block);
+/*
+ * enum heap_outcome, or -ENOMEM. When the block is cancelled, its size and tag become what its free said.
+ */
+int heap_add(struct heap *heap, struct heap_block *block);
 /*
  * A block that was read from the kernel's block map: its allocation event was lost, or has yet to
  * come and is then a duplicate, in whatever order with its free.
  */
-int heap_add_recovered(struct heap *heap, const struct heap_block *block);
+int heap_add_recovered(struct heap *heap, struct heap_block *block);
 /*
  * A failed realloc() put its old block back into the block map. That changes nothing here, unless a
  * resync looked while it was out and declared it gone: HEAP_REVIVED or HEAP_DUPLICATE.
  */
 int heap_restore(struct heap *heap, const struct heap_block *block);
 /*
- * The same for the end of a block at time_ns; size and stack go into the mark if one is needed.
- * -ENOMEM only where a mark is.
+ * The same for the end of a block at time_ns; size, tag and stack go into the mark if one is needed.
+ * When it is done, size and tag become what the allocation said. -ENOMEM only where a mark is.
  */
-int heap_remove(struct heap *heap, const struct heap_block *block, uint64_t time_ns);
+int heap_remove(struct heap *heap, struct heap_block *block, uint64_t time_ns);
 /*
- * A resync found the block gone at time_ns: HEAP_DONE (a mark is left, which swallows its late
- * events until it expires), HEAP_DUPLICATE (not live here) or -ENOMEM.
+ * A resync found the block gone at time_ns: HEAP_DONE (size and tag likewise; a mark is left, which
+ * swallows its late events until it expires), HEAP_DUPLICATE (not live here) or -ENOMEM.
  */
-int heap_remove_by_resync(struct heap *heap, uint64_t addr, uint64_t birth_ns, uint64_t time_ns);
+int heap_remove_by_resync(struct heap *heap, struct heap_block *block, uint64_t time_ns);
 
 /*
  * Drops the marks that no event can match any more: those of frees without allocation whose birth
@@ -90,7 +95,8 @@ void heap_expire(struct heap *heap, uint64_t before_ns,
 
 size_t heap_nr_live(const struct heap *heap);
 size_t heap_nr_marks(const struct heap *heap);
-uint64_t heap_live_bytes(const struct heap *heap);
+uint64_t
+heap_live_bytes(const struct heap *heap); /* of the blocks themselves, whatever they stand for */
 size_t heap_memory_bytes(const struct heap *heap); /* all that is allocated for it */
 bool heap_has(const struct heap *heap, uint64_t addr, uint64_t birth_ns);
 

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "array.h"
 #include "hash.h"
 
 #define SEGMENT_HEADS 16384u
+#define FIRST_HEADS 128u
 #define HEADS_PER_ENTRY 2
 #define MAX_HEADS (UINT64_C(1) << 32)
 
@@ -56,33 +58,79 @@ uint32_t *table_find(const struct table *table, uint64_t addr, uint64_t birth_ns
 	return NULL;
 }
 
+/* The first segment again, twice as large. */
+static int table_double_heads(struct table *table)
+{
+	uint32_t *heads = realloc(table->head[0], 2 * table->room_heads * sizeof(*heads));
+
+	if (!heads)
+		return -ENOMEM;
+	memset(heads + table->room_heads, 0, table->room_heads * sizeof(*heads));
+	table->head[0] = heads;
+	table->room_heads *= 2;
+	return 0;
+}
+
 static int table_add_heads(struct table *table)
 {
 	size_t need = table->nr_head_segments + 1;
+	uint32_t nr = table->nr_head_segments ? SEGMENT_HEADS : FIRST_HEADS;
 	uint32_t *heads;
 
+	if (table->room_heads && table->room_heads < SEGMENT_HEADS)
+		return table_double_heads(table);
 	if (ARRAY_GROW(&table->head, &table->cap_head_segments, need))
 		return -ENOMEM;
-	heads = calloc(SEGMENT_HEADS, sizeof(*heads));
+	heads = calloc(nr, sizeof(*heads));
 	if (!heads)
 		return -ENOMEM;
 	table->head[table->nr_head_segments++] = heads;
+	table->room_heads += nr;
 	if (!table->round)
-		table->round = table->nr_heads = SEGMENT_HEADS;
+		table->round = table->nr_heads = FIRST_HEADS;
+	return 0;
+}
+
+static int table_double_entries(struct table *table)
+{
+	struct entry *entries = realloc(table->segment[0], 2 * table->room * sizeof(*entries));
+
+	if (!entries)
+		return -ENOMEM;
+	table->segment[0] = entries;
+	table->room *= 2;
 	return 0;
 }
 
 static int table_add_entries(struct table *table)
 {
 	size_t need = table->nr_segments + 1;
+	uint32_t nr = table->nr_segments ? SEGMENT_ENTRIES : FIRST_ENTRIES;
 	struct entry *entries;
 
-	if (ARRAY_GROW(&table->segment, &table->cap_segments, need))
+	if (table->room && table->room < SEGMENT_ENTRIES)
+		return table_double_entries(table);
+	if (nr > UINT32_MAX - table->room ||
+	    ARRAY_GROW(&table->segment, &table->cap_segments, need))
 		return -ENOMEM;
-	entries = malloc(SEGMENT_ENTRIES * sizeof(*entries));
+	entries = malloc(nr * sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
 	table->segment[table->nr_segments++] = entries;
+	table->room += nr;
+	return 0;
+}
+
+/* Room for the tag of every entry, 0 so far. */
+static int table_add_tags(struct table *table)
+{
+	uint16_t *tag = realloc(table->tag, table->room * sizeof(*tag));
+
+	if (!tag)
+		return -ENOMEM;
+	memset(tag + table->room_tags, 0, (table->room - table->room_tags) * sizeof(*tag));
+	table->tag = tag;
+	table->room_tags = table->room;
 	return 0;
 }
 
@@ -117,8 +165,7 @@ static void table_widen(struct table *table)
 		 * no memory for a better index is no error: chains get longer, and the next
 		 * addition tries again
 		 */
-		if (table->nr_heads == table->nr_head_segments * SEGMENT_HEADS &&
-		    table_add_heads(table))
+		if (table->nr_heads == table->room_heads && table_add_heads(table))
 			return;
 		table_split(table);
 	}
@@ -136,10 +183,27 @@ static uint32_t table_take(struct table *table)
 	if (table->used == UINT32_MAX)
 		return 0;
 	number = table->used + 1;
-	if (number / SEGMENT_ENTRIES >= table->nr_segments && table_add_entries(table))
+	if (number >= table->room && table_add_entries(table))
 		return 0;
 	table->used = number;
 	return number;
+}
+
+static void table_give_back(struct table *table, uint32_t number)
+{
+	struct entry *entry = table_entry(table, number);
+
+	entry->kind = ENTRY_FREE;
+	entry->next = table->free_list;
+	table->free_list = number;
+}
+
+static int table_set_tag(struct table *table, uint32_t number, uint16_t tag)
+{
+	if (number >= table->room_tags && table_add_tags(table))
+		return -ENOMEM;
+	table->tag[number] = tag;
+	return 0;
 }
 
 int table_insert(struct table *table, const struct heap_block *block, enum entry_kind kind)
@@ -154,6 +218,10 @@ int table_insert(struct table *table, const struct heap_block *block, enum entry
 	number = table_take(table);
 	if (!number)
 		return -ENOMEM;
+	if ((block->tag || table->tag) && table_set_tag(table, number, block->tag)) {
+		table_give_back(table, number);
+		return -ENOMEM;
+	}
 	bucket = table_bucket(table, entry_hash(block->addr, block->birth_ns));
 	entry = table_entry(table, number);
 	*entry = (struct entry){
@@ -176,9 +244,7 @@ void table_remove(struct table *table, uint32_t *link)
 	struct entry *entry = table_entry(table, number);
 
 	*link = entry->next;
-	entry->kind = ENTRY_FREE;
-	entry->next = table->free_list;
-	table->free_list = number;
+	table_give_back(table, number);
 	table->nr--;
 }
 
@@ -190,13 +256,14 @@ void table_release(struct table *table)
 		free(table->head[i]);
 	free(table->segment);
 	free(table->head);
+	free(table->tag);
 	*table = (struct table){0};
 }
 
 size_t table_memory_bytes(const struct table *table)
 {
-	return table->nr_segments * SEGMENT_ENTRIES * sizeof(struct entry) +
-	       table->nr_head_segments * SEGMENT_HEADS * sizeof(uint32_t) +
+	return table->room * sizeof(struct entry) + table->room_heads * sizeof(uint32_t) +
+	       table->room_tags * sizeof(*table->tag) +
 	       table->cap_segments * sizeof(*table->segment) +
 	       table->cap_head_segments * sizeof(*table->head);
 }

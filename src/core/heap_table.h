@@ -16,6 +16,7 @@
  * blocks on.
  */
 #define SEGMENT_ENTRIES 8192u
+#define FIRST_ENTRIES 64u /* the first segment doubles, and moves, from here to that */
 #define ENTRY_SIZE_MAX ((UINT64_C(1) << 55) - 1)
 
 enum entry_kind {
@@ -46,8 +47,12 @@ _Static_assert(sizeof(struct entry) == 32, "entry");
 struct table {
 	struct entry **segment; /* entry n is segment[n / SEGMENT_ENTRIES][n % SEGMENT_ENTRIES] */
 	size_t nr_segments, cap_segments;
-	uint32_t **head; /* likewise; 0: empty bucket */
+	uint32_t room; /* for so many entries, number 0 included */
+	uint32_t room_tags;
+	uint16_t *tag;	 /* by number; NULL while all of them are 0 */
+	uint32_t **head; /* like segment; 0: empty bucket */
 	size_t nr_head_segments, cap_head_segments;
+	uint64_t room_heads;
 	uint64_t nr_heads;  /* buckets in use: round + those split in this round */
 	uint64_t round;	    /* a power of two */
 	uint32_t used;	    /* entry numbers given out so far; number 0 is none */
@@ -58,6 +63,11 @@ struct table {
 static inline struct entry *table_entry(const struct table *table, uint32_t number)
 {
 	return &table->segment[number / SEGMENT_ENTRIES][number % SEGMENT_ENTRIES];
+}
+
+static inline uint16_t table_tag(const struct table *table, uint32_t number)
+{
+	return table->tag ? table->tag[number] : 0;
 }
 
 /* The link to the entry; NULL: not there. */

@@ -10,14 +10,15 @@
 /* What the kernel keeps free below the stack at least; nothing else is mapped there. */
 #define GROWTH_BYTES (1ull << 27)
 
-struct image *image_new(uint32_t proc)
+struct image *image_new(uint32_t proc, const struct weights *weights)
 {
 	struct image *image = calloc(1, sizeof(*image));
 
 	if (!image)
 		return NULL;
+	image->weights = weights;
 	image->proc = proc;
-	image->comm = image->exe = "";
+	image->comm = image->exe = image->cgroup = "";
 	image->heap = heap_new();
 	image->vm = vm_new();
 	if (!image->heap || !image->vm) {
@@ -39,9 +40,20 @@ void image_free(struct image *image)
 	map64_release(&image->names);
 	heap_free(image->heap);
 	heap_free(image->held);
+	heap_free(image->left);
 	vm_free(image->vm);
 	free(image->mapping);
 	free(image);
+}
+
+/* What is live has gone, and so have the allocations that marks wait for. */
+static void release_live(struct image *image)
+{
+	image->released += image->live - image->marks;
+	image->live = image->marks = 0;
+	image->live_bytes = 0;
+	image->samples.released += (int64_t)heap_nr_live(image->heap) - image->samples.marks;
+	image->samples.marks = 0;
 }
 
 void image_end(struct image *image)
@@ -49,51 +61,98 @@ void image_end(struct image *image)
 	if (image->ended)
 		return;
 	image->ended = true;
-	image->released += (int64_t)heap_nr_live(image->heap) - image->marks;
-	image->marks = 0;
+	release_live(image);
 	heap_clear(image->heap);
 	vm_clear(image->vm);
 }
 
-int image_exit(struct image *image, uint64_t time_ns)
+/* Releases what is live, and keeps it apart. */
+static int set_apart(struct image *image, struct heap **apart)
 {
 	struct heap *empty = heap_new();
 
-	if (empty && !image->ended) {
-		image->released += (int64_t)heap_nr_live(image->heap) - image->marks;
-		image->marks = 0;
-		image->held = image->heap;
-		image->heap = empty;
-		image->end_ns = time_ns;
-		empty = NULL;
-	} else if (!empty) {
-		image_end(image);
+	release_live(image);
+	if (!empty) {
+		heap_clear(image->heap);
 		return -ENOMEM;
 	}
-	heap_free(empty);
-	image->ended = true;
-	vm_clear(image->vm);
+	heap_free(*apart);
+	*apart = image->heap;
+	image->heap = empty;
 	return 0;
 }
 
-static int alloc_after_end(struct image *image, const struct heap_block *block, uint16_t flags)
+int image_exit(struct image *image, uint64_t time_ns)
 {
+	int err = 0;
+
+	if (!image->ended) {
+		image->end_ns = time_ns;
+		err = set_apart(image, &image->held);
+	}
+	image->ended = true;
+	vm_clear(image->vm);
+	return err;
+}
+
+int image_unwatch(struct image *image, uint64_t time_ns)
+{
+	if (image->ended)
+		return 0;
+	image->window_ns = time_ns;
+	return set_apart(image, &image->left);
+}
+
+void image_watch(struct image *image)
+{
+	heap_free(image->left);
+	image->left = NULL;
+}
+
+/* Where the block would be kept now that it is over; NULL: nowhere. */
+static struct heap *heap_apart(const struct image *image, uint64_t birth_ns)
+{
+	return birth_ns < image->window_ns ? image->left : image->held;
+}
+
+static int alloc_when_over(struct image *image, struct heap_block *block, uint16_t flags,
+			   struct weight *weight)
+{
+	struct heap *apart = heap_apart(image, block->birth_ns);
+
 	if (flags & ALLOC_RESTORED)
 		return HEAP_DUPLICATE;
-	image->allocs++;
-	image->alloc_bytes += block->size_bytes;
-	image->released++;
-	if (image->held && heap_add(image->held, block) < 0)
+	*weight = weights_of(image->weights, block);
+	image->allocs += (int64_t)weight->objects;
+	image->alloc_bytes += weight->bytes;
+	image->released += (int64_t)weight->objects;
+	image->samples.allocs++;
+	image->samples.released++;
+	if (apart && heap_add(apart, block) < 0)
 		return -ENOMEM;
 	return HEAP_DONE;
 }
 
-int image_alloc(struct image *image, const struct heap_block *block, uint16_t flags)
+/* Its free, by resync, was none. More cannot come back than was freed: what a forgery has more is new. */
+static void revive(struct image *image, int64_t objects)
+{
+	int64_t freed = image->frees - image->taken_back;
+	int64_t back = freed < objects ? freed : objects;
+
+	if (back < 0)
+		back = 0;
+	image->frees -= back;
+	image->frees_by_resync -= back;
+	image->allocs += objects - back;
+}
+
+int image_alloc(struct image *image, struct heap_block *block, uint16_t flags,
+		struct weight *weight)
 {
 	int outcome;
 
-	if (image->ended)
-		return alloc_after_end(image, block, flags);
+	if (image_is_over(image, block->birth_ns))
+		return alloc_when_over(image, block, flags, weight);
 	if (flags & ALLOC_RESTORED)
 		outcome = heap_restore(image->heap, block);
 	else if (flags & ALLOC_RECOVERED)
@@ -102,49 +161,82 @@ int image_alloc(struct image *image, const struct heap_block *block, uint16_t fl
 		outcome = heap_add(image->heap, block);
 	if (outcome < 0 || outcome == HEAP_DUPLICATE)
 		return outcome;
+	*weight = weights_of(image->weights, block);
+	if (outcome != HEAP_CANCELLED) {
+		image->live += (int64_t)weight->objects;
+		image->live_bytes += weight->bytes;
+	}
 	if (outcome == HEAP_REVIVED) {
-		image->frees--;
-		image->frees_by_resync--;
+		revive(image, (int64_t)weight->objects);
 		return outcome;
 	}
-	image->allocs++;
-	image->alloc_bytes += block->size_bytes;
-	if (outcome == HEAP_CANCELLED)
-		image->marks--;
+	image->allocs += (int64_t)weight->objects;
+	image->alloc_bytes += weight->bytes;
+	image->samples.allocs++;
+	if (outcome == HEAP_CANCELLED) {
+		image->marks -= (int64_t)weight->objects;
+		image->samples.marks--;
+	}
 	return outcome;
 }
 
-static int free_after_end(struct image *image, const struct heap_block *block, uint16_t flags,
-			  uint64_t time_ns)
+void image_mark_lost(struct image *image, const struct weight *weight)
 {
-	image->frees++;
-	image->released--;
-	image->taken_back += !!(flags & FREE_LOST);
-	image->missed_frees += !!(flags & FREE_REPLACED);
-	if (image->held && heap_remove(image->held, block, time_ns) < 0)
+	image->marks -= (int64_t)weight->objects;
+	image->allocs += (int64_t)weight->objects;
+	image->alloc_bytes += weight->bytes;
+	image->samples.marks--;
+	image->samples.allocs++;
+}
+
+static void count_free(struct image *image, int64_t objects, uint16_t flags)
+{
+	image->frees += objects;
+	/* It left the block map without having been freed: lost, by the kernel's counter. */
+	image->taken_back += flags & FREE_LOST ? objects : 0;
+	image->missed_frees += flags & FREE_REPLACED ? objects : 0;
+}
+
+static int free_when_over(struct image *image, struct heap_block *block, uint16_t flags,
+			  uint64_t time_ns, struct weight *weight)
+{
+	struct heap *apart = heap_apart(image, block->birth_ns);
+
+	/* Ends that nobody watched are not those of this window. */
+	if (block->birth_ns < image->window_ns && time_ns >= image->window_ns)
+		return HEAP_DUPLICATE;
+	*weight = weights_of(image->weights, block);
+	count_free(image, (int64_t)weight->objects, flags);
+	image->released -= (int64_t)weight->objects;
+	image->samples.released--;
+	if (apart && heap_remove(apart, block, time_ns) < 0)
 		return -ENOMEM;
 	return HEAP_DONE;
 }
 
-int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags,
-		     uint64_t time_ns)
+int image_free_block(struct image *image, struct heap_block *block, uint16_t flags,
+		     uint64_t time_ns, struct weight *weight)
 {
 	int outcome;
 
-	if (image->ended)
-		return free_after_end(image, block, flags, time_ns);
+	if (image_is_over(image, block->birth_ns))
+		return free_when_over(image, block, flags, time_ns, weight);
 	if (flags & FREE_RESYNC)
-		outcome = heap_remove_by_resync(image->heap, block->addr, block->birth_ns, time_ns);
+		outcome = heap_remove_by_resync(image->heap, block, time_ns);
 	else
 		outcome = heap_remove(image->heap, block, time_ns);
 	if (outcome < 0 || outcome == HEAP_DUPLICATE)
 		return outcome;
-	image->frees++;
-	image->marks += outcome == HEAP_MARKED;
-	/* It left the block map without having been freed: lost, by the kernel's counter. */
-	image->taken_back += !!(flags & FREE_LOST);
-	image->frees_by_resync += !!(flags & FREE_RESYNC);
-	image->missed_frees += !!(flags & FREE_REPLACED);
+	*weight = weights_of(image->weights, block);
+	count_free(image, (int64_t)weight->objects, flags);
+	image->frees_by_resync += flags & FREE_RESYNC ? (int64_t)weight->objects : 0;
+	if (outcome == HEAP_MARKED) {
+		image->marks += (int64_t)weight->objects;
+		image->samples.marks++;
+	} else {
+		image->live -= (int64_t)weight->objects;
+		image->live_bytes -= weight->bytes;
+	}
 	return outcome;
 }
 

@@ -6,8 +6,10 @@
  *	allocs + marks = frees + live + released
  * where marks are frees whose allocation has not been seen (yet), and released is what was live when
  * the image ended. Events that arrive after the end keep to it: such an allocation is released at
- * once, such a free takes back a release. A duplicate that comes after the end is not recognised;
+ * once, such a free takes back a release. So do events of blocks whose window is over. A duplicate that comes after the end is not recognised;
  * released may then be negative, and an allocation that nobody saw is what makes up for it.
+ *
+ * All of them are sums of weights (core/weights.h): of exact blocks, their number.
  */
 #ifndef SEEP_CORE_IMAGE_H
 #define SEEP_CORE_IMAGE_H
@@ -20,6 +22,7 @@
 #include "heap.h"
 #include "sites.h"
 #include "vm.h"
+#include "weights.h"
 
 struct name_frame {
 	const char *function, *module, *file; /* "" when not known; kept by the profile */
@@ -42,9 +45,11 @@ struct image_mapping {
 };
 
 struct image {
+	const struct weights *weights;
 	uint32_t proc;
 	uint32_t tgid;
-	const char *comm, *exe;
+	size_t number;			 /* of the profile's images */
+	const char *comm, *exe, *cgroup; /* kept by the profile */
 	bool ended;
 	bool exited;	     /* the process is gone */
 	struct image *older; /* of the same process */
@@ -52,16 +57,24 @@ struct image {
 	struct heap *heap;
 	struct heap *held; /* what it had when the process exited; NULL before that */
 	uint64_t end_ns;   /* of the exit */
+	struct heap *
+		left; /* what it had when its window ended, until the next one begins; NULL otherwise */
+	uint64_t
+		window_ns; /* blocks born before then are of a window that is over; 0: there was none */
 	struct vm *vm;
-	int64_t allocs, frees, released, marks;
+	int64_t allocs, frees, released, marks, live;
 	int64_t frees_by_resync, missed_frees, taken_back; /* taken_back: FREE_LOST */
-	uint64_t alloc_bytes;
+	struct {
+		int64_t allocs, released, marks;
+	} samples; /* likewise, each block counted as one */
+	uint64_t alloc_bytes, live_bytes;
 	struct map64 names; /* address, with its origin, to struct name * */
 	struct image_mapping *mapping;
 	size_t nr_mappings, cap_mappings;
 };
 
-struct image *image_new(uint32_t proc);
+/* Keeps the weights, which must outlive it. NULL: no memory. */
+struct image *image_new(uint32_t proc, const struct weights *weights);
 void image_free(struct image *image);
 
 /* Exec: everything live is released. */
@@ -71,12 +84,30 @@ void image_end(struct image *image);
 int image_exit(struct image *image, uint64_t time_ns);
 
 /*
- * Counts an allocation or a free into the heap and the numbers above: enum heap_outcome or -ENOMEM.
- * flags: enum alloc_flags, enum free_flags; time_ns: of the free.
+ * Nothing of it is followed any more from time_ns on, and nobody will tell what becomes of what is live: it is
+ * released, and kept apart as left. 0 or -ENOMEM (released, but nothing left).
  */
-int image_alloc(struct image *image, const struct heap_block *block, uint16_t flags);
-int image_free_block(struct image *image, const struct heap_block *block, uint16_t flags,
-		     uint64_t time_ns);
+int image_unwatch(struct image *image, uint64_t time_ns);
+/* The next window begins: what was left is forgotten. */
+void image_watch(struct image *image);
+
+/* Is it gone with its process or its window? */
+static inline bool image_is_over(const struct image *image, uint64_t birth_ns)
+{
+	return image->ended || birth_ns < image->window_ns;
+}
+
+/*
+ * Counts an allocation or a free into the heap and the numbers above: enum heap_outcome or -ENOMEM.
+ * flags: enum alloc_flags, enum free_flags; time_ns: of the free. The block's tag is one that the weights know;
+ * *weight is what has been counted, and the block is changed as by heap_add() and heap_remove().
+ */
+int image_alloc(struct image *image, struct heap_block *block, uint16_t flags,
+		struct weight *weight);
+int image_free_block(struct image *image, struct heap_block *block, uint16_t flags,
+		     uint64_t time_ns, struct weight *weight);
+/* No allocation will come for this mark: there was one, of which nobody told. */
+void image_mark_lost(struct image *image, const struct weight *weight);
 
 /* address: as stack_lookup_address() gives it, with its origin. NULL: not named. */
 const struct name *image_name(const struct image *image, uint64_t address);

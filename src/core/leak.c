@@ -14,6 +14,22 @@
 #define UNKNOWN_EXPLAINS 0.5 /* unknown frees per object grown */
 #define OLD_SHARE 0.25	     /* of the live blocks are older than the usual lifetime allows */
 
+/* Of so many epochs, those that samples at random moments would fall into. */
+static double epochs_reached(unsigned int nr, uint64_t samples)
+{
+	return nr * (1 - pow(1 - 1.0 / nr, (double)samples));
+}
+
+/* Would frees of blocks that we never saw allocated account for the growth? */
+static bool unknown_frees_explain(const struct leak_facts *f)
+{
+	double error = 2 * f->recent_unknown_error;
+
+	if (f->recent_unknown_frees - error > UNKNOWN_EXPLAINS * f->recent_growth_objects)
+		return true;
+	return error > 0 && f->recent_unknown_frees + error >= f->recent_growth_objects;
+}
+
 /*
  * How many epochs have survivors, of those in which the site can have allocated: from the first with
  * survivors on, and not more than it made allocations.
@@ -27,6 +43,8 @@ static double epoch_share(const struct leak_facts *f, unsigned int *nr, unsigned
 	*of = LEAK_EPOCHS - (unsigned int)__builtin_ctz(f->survivor_epochs);
 	if (f->alloc_objects < *of)
 		*of = (unsigned int)f->alloc_objects;
+	if (f->sampled)
+		*of = (unsigned int)lround(epochs_reached(*of, f->live_objects));
 	if (*of < *nr)
 		*of = *nr;
 	return (double)*nr / *of;
@@ -86,8 +104,9 @@ static void judge_flat(const struct leak_facts *f, struct leak_verdict *out)
 		snprintf(out->evidence, sizeof(out->evidence),
 			 "%.0f%% of what it allocates is freed, no growth", 100 * freed);
 	} else if (!f->survivor_epochs) {
-		snprintf(out->evidence, sizeof(out->evidence),
-			 "kept until its process called exec or exited");
+		snprintf(out->evidence, sizeof(out->evidence), "kept until %s",
+			 f->unwatched ? "following stopped, or its process exited"
+				      : "its process called exec or exited");
 	} else if (span <= STARTUP_SHARE * LEAK_EPOCHS && f->live_objects) {
 		out->verdict = VERDICT_STARTUP;
 		snprintf(out->evidence, sizeof(out->evidence),
@@ -109,11 +128,18 @@ static bool judge_explained(const struct leak_facts *f, struct leak_verdict *out
 	out->verdict = VERDICT_GROWING;
 	if (f->losses) {
 		why = "but lost events could explain it";
-	} else if (f->recent_unknown_frees > UNKNOWN_EXPLAINS * f->recent_growth_objects) {
-		snprintf(out->evidence, sizeof(out->evidence),
-			 "grows, but as many blocks older than the attach are freed (%.0f of late)",
-			 f->recent_unknown_frees);
-		return true;
+	} else if (f->sampled && f->live_objects < LEAK_MIN_SAMPLES) {
+		why = "but there are too few samples to tell";
+	} else if (unknown_frees_explain(f)) {
+		if (f->sampled)
+			why = "but frees of blocks older than the attach could explain it";
+		else
+			snprintf(out->evidence, sizeof(out->evidence),
+				 "grows, but as many blocks older than the attach are freed (%.0f "
+				 "of late)",
+				 f->recent_unknown_frees);
+		if (!why)
+			return true;
 	} else if (share < EPOCH_SHARE) {
 		why = "but not in every part of the window";
 	} else if (f->trend.rising_share < RISING_SHARE) {
@@ -138,7 +164,9 @@ void leak_judge(const struct leak_facts *f, struct leak_verdict *out)
 
 	*out = (struct leak_verdict){.verdict = VERDICT_UNKNOWN};
 	if (!f->trend.usable) {
-		snprintf(out->evidence, sizeof(out->evidence), "window too short to tell");
+		snprintf(out->evidence, sizeof(out->evidence), "%s",
+			 f->unwatched ? "followed for too short a time to tell"
+				      : "window too short to tell");
 		return;
 	}
 	out->probability = leak_probability(f);
@@ -159,8 +187,8 @@ void leak_judge(const struct leak_facts *f, struct leak_verdict *out)
 	(void)epoch_share(f, &nr, &of);
 	format_count(f->free_objects, freed, sizeof(freed));
 	snprintf(out->evidence, sizeof(out->evidence),
-		 "steady growth, survivors in %u of %u epochs, %s of its blocks ever freed", nr, of,
-		 f->free_objects ? freed : "none");
+		 "steady growth, survivors in %u of %u epochs, %s of its %s ever freed", nr, of,
+		 f->free_objects ? freed : "none", f->sampled ? "samples" : "blocks");
 }
 
 int leak_compare(const struct report_site *a, const struct report_site *b)

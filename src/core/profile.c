@@ -33,6 +33,8 @@ void profile_free(struct profile *p)
 	free(p->target);
 	map64_release(&p->targets);
 	sites_release(&p->sites);
+	weights_release(&p->weights);
+	free(p->step);
 	usages_release(&p->faults);
 	usages_release(&p->mappings);
 	free(p->vm);
@@ -78,7 +80,7 @@ struct target *profile_add_target(struct profile *p, uint32_t proc)
 	if (!target)
 		return NULL;
 	target->slot = SEEP_PROC_SLOT(proc);
-	target->comm = target->exe = "";
+	target->comm = target->exe = target->cgroup = "";
 	if (map64_put(&p->targets, target->slot, (uintptr_t)target)) {
 		free(target);
 		return NULL;
@@ -102,7 +104,7 @@ static int feed_run(struct profile *p, const struct record_run *r)
 {
 	p->started = true;
 	p->run = *r;
-	p->last_ns = r->head.time_ns;
+	p->last_ns = p->watch_ns = r->head.time_ns;
 	return 0;
 }
 
@@ -111,6 +113,13 @@ double profile_window_s(const struct profile *p, uint64_t time_ns)
 	uint64_t start_ns = p->run.head.time_ns;
 
 	return time_ns > start_ns ? (double)(time_ns - start_ns) / 1e9 : 0;
+}
+
+/* Exact whatever is sampled: calls that returned a block, less blocks freed. */
+static double net_blocks(const uint64_t counter[STAT_NR])
+{
+	return (double)counter[STAT_CALLS] - (double)counter[STAT_FAILED_ALLOCS] -
+	       (double)counter[STAT_FREES] - (double)counter[STAT_FREES_UNKNOWN];
 }
 
 static int feed_tick(struct profile *p, const struct event_head *head)
@@ -134,9 +143,12 @@ static int feed_tick(struct profile *p, const struct event_head *head)
 	}
 	expire_marks(p, before_ns);
 	err = apply_vm(p, read_ns);
+	if (p->unwatched)
+		return err;
 	for (i = 0; i < p->nr_targets; i++) {
 		t = p->target[i];
 		series_add(&t->unknown_frees, time_s, (double)t->counter[STAT_FREES_UNKNOWN]);
+		series_add(&t->net_blocks, time_s, net_blocks(t->counter));
 	}
 	tick_err = sites_tick(&p->sites, time_s);
 	return err ? err : tick_err;
@@ -201,9 +213,11 @@ static int feed_record(struct profile *p, const void *record, size_t nr)
 		p->resyncs++;
 		return 0;
 	case RECORD_SAMPLING:
+		return feed_sampling(p, record);
 	case RECORD_STEP:
+		return feed_step(p, record);
 	case RECORD_UNWATCHED:
-		return 0;
+		return feed_unwatched(p, head->time_ns);
 	case RECORD_COUNTERS:
 		return feed_counters(p, record, nr);
 	case RECORD_PROBE:
@@ -289,7 +303,7 @@ uint64_t profile_live_bytes(const struct profile *p)
 	size_t i;
 
 	for (i = 0; i < p->nr_images; i++)
-		sum += heap_live_bytes(p->image[i]->heap);
+		sum += p->image[i]->live_bytes;
 	return sum;
 }
 
@@ -299,7 +313,7 @@ uint64_t profile_nr_live(const struct profile *p)
 	size_t i;
 
 	for (i = 0; i < p->nr_images; i++)
-		sum += heap_nr_live(p->image[i]->heap);
+		sum += (uint64_t)p->image[i]->live;
 	return sum;
 }
 
@@ -308,13 +322,23 @@ uint64_t profile_nr_events(const struct profile *p)
 	return p->nr_events;
 }
 
+static uint64_t image_memory_bytes(const struct image *image)
+{
+	uint64_t sum = sizeof(*image) + heap_memory_bytes(image->heap);
+
+	sum += image->held ? heap_memory_bytes(image->held) : 0;
+	sum += image->left ? heap_memory_bytes(image->left) : 0;
+	return sum + image->cap_mappings * sizeof(*image->mapping) +
+	       image->names.cap * sizeof(*image->names.slot);
+}
+
 uint64_t profile_memory_bytes(const struct profile *p)
 {
-	uint64_t sum = p->bytes + p->strings.bytes;
+	uint64_t sum = p->bytes + p->strings.bytes + p->nr_targets * sizeof(struct target);
 	size_t i;
 
 	for (i = 0; i < p->nr_images; i++)
-		sum += heap_memory_bytes(p->image[i]->heap);
+		sum += image_memory_bytes(p->image[i]);
 	for (i = 0; i < p->sites.nr; i++)
 		sum += sizeof(struct site) + (p->sites.item[i]->series ? sizeof(struct series) : 0);
 	return sum;

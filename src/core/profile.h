@@ -50,6 +50,7 @@ struct report_options {
 	size_t top;	       /* sites in the report; 0: all */
 	uint64_t min_age_ns;   /* younger blocks do not count as live */
 	bool allocator_frames; /* keep the allocator's own frames at the inner end of stacks */
+	enum report_by by;
 };
 
 /* The report as of the last record. 0 or -ENOMEM. report_release() it. */

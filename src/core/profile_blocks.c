@@ -24,16 +24,14 @@ static int exit_image(struct image *image, uint64_t time_ns)
 	image->exited = true;
 	if (image->ended)
 		return 0;
-	for (site = image->sites; site; site = site->next) {
-		site_release(site);
-		site->held = true;
-	}
+	for (site = image->sites; site; site = site->next)
+		site_exit(site);
 	return image_exit(image, time_ns);
 }
 
 static struct image *image_add(struct profile *p, struct target *target, uint32_t proc)
 {
-	struct image *image = image_new(proc);
+	struct image *image = image_new(proc, &p->weights);
 
 	if (!image)
 		return NULL;
@@ -41,10 +39,13 @@ static struct image *image_add(struct profile *p, struct target *target, uint32_
 		image_free(image);
 		return NULL;
 	}
+	image->number = p->nr_images;
 	p->image[p->nr_images++] = image;
+	image->window_ns = p->unwatched_ns;
 	image->tgid = target->tgid;
 	image->comm = target->comm;
 	image->exe = target->exe;
+	image->cgroup = target->cgroup;
 	return image;
 }
 
@@ -120,50 +121,84 @@ static struct site *event_site(struct profile *p, struct image *image, uint32_t 
 	return site;
 }
 
+static struct heap_block event_block(uint64_t addr, uint64_t birth_ns, uint64_t sized,
+				     uint32_t stack)
+{
+	return (struct heap_block){.addr = addr,
+				   .birth_ns = birth_ns,
+				   .size_bytes = SEEP_SIZE(sized),
+				   .stack = stack,
+				   .tag = (uint16_t)SEEP_TAG(sized)};
+}
+
+/* What a block of a weight that was given stands for, another may have stood for that was not taken. */
+static void note_given(struct weights *weights, const struct heap_block *block, uint64_t bytes)
+{
+	if (block->tag > SEEP_TAG_GIVEN && bytes > weights->unseen_bytes)
+		weights->unseen_bytes = bytes;
+}
+
+static bool is_known(const struct profile *p, uint16_t tag)
+{
+	return !tag || weights_know(&p->weights, tag);
+}
+
+static void site_count(struct profile *p, struct site *site, const struct heap_block *block,
+		       struct weight weight)
+{
+	site_add_alloc(site, weight);
+	if (!block->tag)
+		return;
+	note_given(&p->weights, block, weight.bytes);
+	site_add_variance(site, weight, weights_variance(&p->weights, block));
+}
+
 int feed_alloc(struct profile *p, const struct event_alloc *e)
 {
-	struct heap_block block = {.addr = e->addr,
-				   .birth_ns = e->head.time_ns,
-				   .size_bytes = SEEP_SIZE(e->sized),
-				   .stack = e->stack};
-	struct image *image = profile_add_image(p, e->head.proc);
+	struct heap_block block = event_block(e->addr, e->head.time_ns, e->sized, e->stack);
+	struct weight weight;
+	struct image *image;
 	struct site *site;
 	int outcome;
 
+	if (!is_known(p, block.tag))
+		return -EBADMSG;
+	image = profile_add_image(p, e->head.proc);
 	site = image ? event_site(p, image, e->stack) : NULL;
 	if (!site)
 		return -ENOMEM;
-	outcome = image_alloc(image, &block, e->head.flags);
+	outcome = image_alloc(image, &block, e->head.flags, &weight);
 	if (outcome < 0)
 		return outcome;
 	p->nr_events++;
 	if (outcome == HEAP_DUPLICATE)
 		return 0;
 	if (outcome == HEAP_REVIVED) {
-		site_undo_free(site, SEEP_SIZE(e->sized));
+		site_undo_free(site, weight);
 		return 0;
 	}
-	site_add_alloc(site, SEEP_SIZE(e->sized));
-	if (image->ended)
-		site_add_released(site, 1, SEEP_SIZE(e->sized));
+	site_count(p, site, &block, weight);
+	if (image_is_over(image, block.birth_ns))
+		site_add_released(site, 1, weight);
 	return 0;
 }
 
 int feed_free(struct profile *p, const struct event_free *e)
 {
-	struct heap_block block = {.addr = e->addr,
-				   .birth_ns = e->birth_ns,
-				   .size_bytes = SEEP_SIZE(e->sized),
-				   .stack = e->stack};
+	struct heap_block block = event_block(e->addr, e->birth_ns, e->sized, e->stack);
 	uint64_t age_ns = e->head.time_ns > e->birth_ns ? e->head.time_ns - e->birth_ns : 0;
-	struct image *image = profile_add_image(p, e->head.proc);
+	struct weight weight;
+	struct image *image;
 	struct site *site;
 	int outcome;
 
+	if (!is_known(p, block.tag))
+		return -EBADMSG;
+	image = profile_add_image(p, e->head.proc);
 	site = image ? event_site(p, image, e->stack) : NULL;
 	if (!site)
 		return -ENOMEM;
-	outcome = image_free_block(image, &block, e->head.flags, e->head.time_ns);
+	outcome = image_free_block(image, &block, e->head.flags, e->head.time_ns, &weight);
 	if (outcome < 0)
 		return outcome;
 	p->nr_events++;
@@ -171,11 +206,11 @@ int feed_free(struct profile *p, const struct event_free *e)
 		return 0;
 	/* What was lost has not been freed. */
 	if (e->head.flags & FREE_LOST)
-		site_add_released(site, 1, SEEP_SIZE(e->sized));
+		site_add_released(site, 1, weight);
 	else
-		site_add_free(site, SEEP_SIZE(e->sized), age_ns);
-	if (image->ended)
-		site_add_released(site, -1, SEEP_SIZE(e->sized));
+		site_add_free(site, weight, age_ns);
+	if (image_is_over(image, block.birth_ns))
+		site_add_released(site, -1, weight);
 	return 0;
 }
 
@@ -188,12 +223,11 @@ static void mark_lost(const struct heap_block *block, void *arg)
 {
 	struct mark_context *c = arg;
 	struct site *site = sites_find(&c->p->sites, c->image->proc, block->stack);
+	struct weight weight = weights_of(&c->p->weights, block);
 
-	c->image->marks--;
-	c->image->allocs++;
-	c->image->alloc_bytes += block->size_bytes;
+	image_mark_lost(c->image, &weight);
 	if (site)
-		site_add_alloc(site, block->size_bytes);
+		site_count(c->p, site, block, weight);
 }
 
 void expire_marks(struct profile *p, uint64_t before_ns)

@@ -11,6 +11,7 @@
 #include "sites.h"
 #include "strings.h"
 #include "usage.h"
+#include "weights.h"
 
 /* By then every event of an earlier time has been read. */
 #define PROFILE_GRACE_NS (3ull * 1000000000)
@@ -19,12 +20,13 @@
 struct target {
 	uint32_t slot;
 	uint32_t tgid;
-	const char *comm, *exe;
+	const char *comm, *exe, *cgroup;
 	struct image *newest; /* all older ones have ended */
 	uint64_t counter[STAT_NR];
 	uint64_t cpu_first_ns, cpu_last_ns;
 	bool cpu_known;
-	struct series unknown_frees; /* of counter[STAT_FREES_UNKNOWN] over time */
+	/* Over time: blocks freed that we did not know, and the exact change of the number of blocks. */
+	struct series unknown_frees, net_blocks;
 };
 
 struct stack {
@@ -52,6 +54,14 @@ struct profile {
 	struct target **target;
 	size_t nr_targets, cap_targets;
 	struct sites sites;
+	struct weights weights;
+	struct record_step *step; /* that changed something */
+	size_t nr_steps, cap_steps;
+	bool unwatched;		/* no allocation is followed */
+	uint64_t unwatched_ns;	/* since then, or when that began last */
+	uint64_t watch_ns;	/* when the window of now began, or the last one */
+	uint64_t watched_ns;	/* length of all windows before it */
+	uint64_t nr_windows;	/* that are over */
 	struct usages faults;	/* sum: minor, major */
 	struct usages mappings; /* sum: bytes ever mapped */
 	struct event_vm *vm;	/* not applied yet: they must be, in time order */
@@ -88,6 +98,9 @@ uint64_t stack_lookup_address(const struct stack *stack, uint32_t i);
 int feed_proc(struct profile *profile, const struct event_proc *event);
 int feed_alloc(struct profile *profile, const struct event_alloc *event);
 int feed_free(struct profile *profile, const struct event_free *event);
+int feed_sampling(struct profile *profile, const struct record_sampling *record);
+int feed_step(struct profile *profile, const struct record_step *record);
+int feed_unwatched(struct profile *profile, uint64_t time_ns);
 /* Frees born before then whose allocation has not come never see it: its event was lost. */
 void expire_marks(struct profile *profile, uint64_t before_ns);
 

@@ -8,6 +8,15 @@
 #include "decode.h"
 #include "profile_impl.h"
 
+/* The next string, "" when there is none. NULL: no memory. */
+static const char *keep_optional(struct profile *p, struct record_strings *strings)
+{
+	size_t length;
+	const char *text = record_next_string(strings, &length);
+
+	return strings_keep(&p->strings, text ? text : "", text ? length : 0);
+}
+
 /* Keeps the next strings, which record_check() has seen. */
 static int keep_strings(struct profile *p, struct record_strings *strings, const char ***out,
 			size_t nr)
@@ -34,25 +43,28 @@ static struct record_strings strings_at(const void *record, size_t nr, const cha
 int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 {
 	struct record_strings strings = strings_at(r, nr, r->strings);
-	const char *comm, *exe, **texts[] = {&comm, &exe};
+	const char *comm, *exe, *cgroup, **texts[] = {&comm, &exe};
 	struct target *target;
 	struct image *image;
 	int err = keep_strings(p, &strings, texts, ARRAY_SIZE(texts));
 
 	if (err)
 		return err;
-	image = profile_add_image(p, r->head.proc);
+	cgroup = keep_optional(p, &strings);
+	image = cgroup ? profile_add_image(p, r->head.proc) : NULL;
 	if (!image)
 		return -ENOMEM;
 	image->tgid = r->tgid;
 	image->comm = comm;
 	image->exe = exe;
+	image->cgroup = cgroup;
 	target = profile_target(p, r->head.proc);
 	if (target->newest != image)
 		return 0;
 	target->tgid = r->tgid;
 	target->comm = comm;
 	target->exe = exe;
+	target->cgroup = cgroup;
 	return 0;
 }
 

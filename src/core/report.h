@@ -36,19 +36,56 @@ struct report_frame {
 	bool inlined;
 };
 
+/* What the numbers of a report, or of a site, are. */
+enum report_basis {
+	BASIS_EXACT = 0,   /* every block was followed */
+	BASIS_SAMPLED = 1, /* estimates from samples, with intervals */
+	BASIS_WINDOWS = 2, /* of the time in which anything was followed */
+	BASIS_MIXED = 3,   /* first one, then another */
+};
+
+/* "exact", "sampled", "windows", "mixed". Static. */
+const char *basis_name(enum report_basis basis);
+
+/* Whose stacks are one site if their frames are the same. */
+enum report_by {
+	BY_PROCESS = 0,
+	BY_COMM = 1,
+	BY_CGROUP = 2,
+};
+
+/* "process", "comm", "cgroup". Static. The other way: 0, or -EINVAL and *by is as it was. */
+const char *report_by_name(enum report_by by);
+int report_by_parse(const char *text, enum report_by *by);
+
+/* 95 %; of what is exact, both are the number. */
+struct report_interval {
+	uint64_t low, high;
+};
+
+#define REPORT_FEW_SAMPLES 4 /* sites with fewer are marked */
+
 struct report_site {
 	enum verdict verdict;
 	double probability; /* that it leaks, 0..1 */
 	char evidence[160]; /* one line, for people */
-	uint32_t tgid;
+	enum report_basis basis;
+	uint32_t tgid; /* the one, or the first, of its processes */
 	const char *comm;
-	uint64_t live_bytes; /* allocated since the attach, not freed, and at least min-age old */
-	uint64_t live_objects;
-	uint64_t held_bytes; /* instead of live, when the process has exited: never freed */
-	uint64_t held_objects;
-	uint64_t alloc_bytes;
-	uint64_t alloc_objects;
-	uint64_t free_objects; /* of alloc_objects */
+	const char *group; /* comm or cgroup of its processes; "" when there is one by BY_PROCESS */
+	uint32_t nr_processes; /* that have it */
+	/* Allocated since the attach, not freed, and at least min-age old. */
+	uint64_t live_bytes, live_objects;
+	/* Instead of live, when the process has exited: never freed. */
+	uint64_t held_bytes, held_objects;
+	/* Instead of live, while nothing is followed: live when that began. */
+	uint64_t left_bytes, left_objects;
+	uint64_t alloc_bytes, alloc_objects;
+	uint64_t free_objects;	/* of alloc_objects */
+	uint64_t live_samples;	/* blocks seen, that live_objects, held and left stand for */
+	uint64_t alloc_samples; /* likewise alloc_objects */
+	struct report_interval live_ci, held_ci, left_ci, alloc_ci; /* of bytes */
+	struct report_interval live_objects_ci, held_objects_ci, left_objects_ci, alloc_objects_ci;
 	double growth_bytes_per_s;
 	double growth_ci[2];	    /* 95 % */
 	double oldest_age_s;	    /* of a live block; 0 when there is none */
@@ -61,47 +98,53 @@ struct report_site {
 struct report_mapping_site {
 	const char *kind; /* "mmap", "brk" */
 	uint32_t tgid;
-	uint64_t live_bytes;
-	uint64_t live_mappings;
+	const char *group; /* as in struct report_site */
+	bool is_several;   /* of several processes, tgid being the first */
+	uint64_t live_bytes, live_mappings;
 	uint64_t mapped_bytes; /* ever */
+	bool stack_partial;
 	struct report_frame *frame;
 	size_t nr_frames;
-	bool stack_partial;
 };
 
 struct report_fault_site {
 	uint32_t tgid;
 	const char *comm;
-	const char *kind; /* "heap", "anon", "file", "stack", "shmem", "special", "unknown" */
-	uint64_t minor;
-	uint64_t major;
-	double minor_per_s;
-	double major_per_s;
+	const char *group; /* as in struct report_site */
+	bool is_several;   /* of several processes, tgid being the first */
+	const char *kind;  /* "heap", "anon", "file", "stack", "shmem", "special", "unknown" */
+	uint64_t minor, major;
+	double minor_per_s, major_per_s;
 	struct report_frame *frame;
 	size_t nr_frames;
 	bool stack_partial;
 };
 
-/* allocs = frees + live + released + lost_allocs, always. The rest stands outside the sum. */
+/*
+ * allocs = frees + live + released + lost_allocs, always: of blocks, or when they are sampled, of what they stand for.
+ * The rest stands outside the sum.
+ */
 struct report_balance {
-	uint64_t allocs;
-	uint64_t frees;
-	uint64_t live;
-	uint64_t released; /* gone with exec or exit */
+	uint64_t allocs, frees, live;
+	uint64_t released; /* gone with exec or exit, or live when following stopped */
 	uint64_t lost_allocs;
 	uint64_t frees_by_resync; /* of frees */
 	uint64_t missed_frees;	  /* of frees: seen only when the address came back */
 	uint64_t failed_allocs;
-	uint64_t frees_unknown;
-	uint64_t lost_events;
-	uint64_t resyncs;
+	uint64_t frees_unknown;	   /* when sampled, at least so many */
+	bool frees_unknown_hidden; /* they cannot be told from the noise of the estimate */
+	uint64_t lost_events, resyncs;
 	uint64_t stacks;	  /* different ones, as they are shown */
 	uint64_t stacks_partial;  /* of them */
 	uint64_t stacks_unknown;  /* allocations or faults without any */
 	uint64_t allocs_partial;  /* of allocs: those that have one of stacks_partial */
 	uint64_t allocs_too_deep; /* of allocs_partial: more frames than are kept */
-	uint64_t live_bytes;
-	uint64_t allocated_bytes;
+	uint64_t live_bytes, allocated_bytes;
+	uint64_t samples, live_samples; /* blocks seen, that allocs and live stand for */
+	struct report_interval allocs_ci, live_ci, live_bytes_ci, allocated_bytes_ci;
+	/* Counted while anything was followed, whatever was sampled of it: */
+	bool exact_known;
+	uint64_t exact_calls, exact_bytes; /* calls that allocate, and what they asked for */
 };
 
 /* A loss that has no line of its own in the balance, by name; only those that happened. */
@@ -118,6 +161,33 @@ struct report_target {
 	struct report_balance balance; /* leaks only */
 };
 
+/* What the governor has done. */
+struct report_step {
+	double at_s;
+	uint32_t mode, why; /* enum step_mode, enum step_why of core/record.h */
+	uint64_t period_bytes;
+	double duty_pct;
+	double overhead_pct; /* measured before */
+};
+
+/* "exact", "sampled", "windows", "faults", "detached"; "start", "target", "cpu", "memory", "room". Static. */
+const char *step_mode_name(uint32_t mode);
+const char *step_why_name(uint32_t why);
+
+/* A process, or all processes of a comm or cgroup. */
+struct report_group {
+	const char *name;			/* comm or cgroup */
+	uint32_t tgid, nr_processes, nr_exited; /* the first one; how many; of them */
+	uint64_t live_bytes, live_objects;	/* of any age */
+	uint64_t held_bytes, held_objects;
+	uint64_t left_bytes, left_objects;
+	uint64_t alloc_bytes, alloc_objects;
+	struct report_interval live_ci,
+		alloc_ci; /* of bytes; of the former, with what is held and left */
+	double growth_bytes_per_s;
+	double growth_ci[2];
+};
+
 struct report_probe {
 	const char *object;
 	const char *function;
@@ -125,14 +195,12 @@ struct report_probe {
 	const char *link; /* "session", "multi", "perf" */
 	uint64_t offset;
 	uint32_t cost_ns; /* 0: not measured */
-	bool emulated;
-	bool with_return;
+	bool emulated, with_return;
 };
 
 struct report_fault_kind {
 	const char *kind;
-	uint64_t minor;
-	uint64_t major;
+	uint64_t minor, major;
 };
 
 /* mode tells which of the arrays are filled: RUN_LEAKS or RUN_FAULTS of core/record.h. */
@@ -141,6 +209,16 @@ struct report {
 	uint64_t wall_time_s;
 	double duration_s;
 	uint64_t sample_bytes; /* 1: exact */
+	enum report_basis basis;
+	char basis_note[160];  /* what the numbers are, for people; "" when exact */
+	double watched_s;      /* of the duration: allocations were followed */
+	double last_watched_s; /* when following stopped; negative: it goes on */
+	double live_since_s;   /* older blocks do not count as live; 0: since the attach */
+	struct report_step *step;
+	size_t nr_steps;
+	enum report_by by;
+	struct report_group *group; /* by growth, then by what they hold; leaks only */
+	size_t nr_groups;
 	uint32_t fault_period; /* 1: exact */
 	bool final;	       /* not an interval report */
 	bool complete;	       /* false: exit status 3, and incomplete_why says why */
@@ -155,17 +233,13 @@ struct report {
 	double predicted_pct; /* of the target's CPU time; negative: not predicted */
 	double measured_pct;  /* negative: not known */
 	struct report_site *site;
-	size_t nr_sites;     /* in the array, at most --top */
-	size_t nr_sites_all; /* in all */
+	size_t nr_sites, nr_sites_all; /* in the array, at most --top, and in all */
 	struct report_mapping_site *mapping;
 	size_t nr_mappings;
 	struct report_fault_site *fault;
-	size_t nr_faults;
-	size_t nr_faults_all;
-	uint64_t held_bytes; /* sum over all sites */
-	uint64_t held_objects;
-	uint64_t minor_total; /* from the kernel's counters: exact also when events were lost */
-	uint64_t major_total;
+	size_t nr_faults, nr_faults_all;
+	uint64_t held_bytes, held_objects, left_bytes, left_objects; /* sums over all sites */
+	uint64_t minor_total, major_total; /* by the kernel's counters, whatever events were lost */
 	struct report_fault_kind kind[8];
 	size_t nr_kinds;
 };

@@ -78,10 +78,20 @@ int64_t site_live_objects(const struct site *site)
 	return (int64_t)(site->alloc_objects - site->free_objects - site->released_objects);
 }
 
-void site_add_alloc(struct site *site, uint64_t bytes)
+void site_add_alloc(struct site *site, struct weight weight)
 {
-	site->alloc_objects++;
-	site->alloc_bytes += bytes;
+	site->alloc_samples++;
+	site->alloc_objects += weight.objects;
+	site->alloc_bytes += weight.bytes;
+}
+
+void site_add_variance(struct site *site, struct weight weight, struct variance variance)
+{
+	site->alloc_variance.objects += variance.objects;
+	site->alloc_variance.bytes += variance.bytes;
+	site->sampled_samples++;
+	if (weight.objects > site->heaviest)
+		site->heaviest = weight.objects;
 }
 
 static void lifetime_add(uint32_t *lifetime, uint64_t age_ns)
@@ -95,23 +105,25 @@ static void lifetime_add(uint32_t *lifetime, uint64_t age_ns)
 	lifetime[log]++;
 }
 
-void site_add_free(struct site *site, uint64_t bytes, uint64_t age_ns)
+void site_add_free(struct site *site, struct weight weight, uint64_t age_ns)
 {
-	site->free_objects++;
-	site->free_bytes += bytes;
+	site->free_samples++;
+	site->free_objects += weight.objects;
+	site->free_bytes += weight.bytes;
 	lifetime_add(site->lifetime, age_ns);
 }
 
-void site_undo_free(struct site *site, uint64_t bytes)
+void site_undo_free(struct site *site, struct weight weight)
 {
-	site->free_objects--;
-	site->free_bytes -= bytes;
+	site->free_samples--;
+	site->free_objects -= weight.objects;
+	site->free_bytes -= weight.bytes;
 }
 
-void site_add_released(struct site *site, int objects, uint64_t bytes)
+void site_add_released(struct site *site, int sign, struct weight weight)
 {
-	site->released_objects += (uint64_t)objects;
-	site->released_bytes += (uint64_t)objects * bytes;
+	site->released_objects += (uint64_t)sign * weight.objects;
+	site->released_bytes += (uint64_t)sign * weight.bytes;
 }
 
 void site_release(struct site *site)
@@ -120,21 +132,30 @@ void site_release(struct site *site)
 	site->released_bytes += (uint64_t)site_live_bytes(site);
 }
 
+void site_exit(struct site *site)
+{
+	site->gone_bytes = site->released_bytes;
+	site_release(site);
+	site->held = true;
+}
+
 /* What a process had when it exited counts on, to the first tick after: by then its last events are read. */
 static int site_tick(const struct sites *sites, struct site *site, double time_s)
 {
 	int64_t level = site_live_bytes(site);
 
-	if (!site->series) {
+	if (site->held)
+		level = (int64_t)(site->alloc_bytes - site->free_bytes - site->gone_bytes);
+	if (!site->series && level) {
 		site->series = malloc(sizeof(*site->series));
 		if (!site->series)
 			return -ENOMEM;
 		*site->series = sites->empty;
 	}
-	if (site->held)
-		level = (int64_t)(site->alloc_bytes - site->free_bytes);
-	series_add(site->series, time_s, (double)level);
+	if (site->series)
+		series_add(site->series, time_s, (double)level);
 	site->ended = site->held;
+	site->end_s = (float)time_s;
 	return 0;
 }
 
@@ -149,6 +170,26 @@ int sites_tick(struct sites *sites, double time_s)
 	}
 	series_add(&sites->empty, time_s, 0);
 	return err;
+}
+
+void sites_restart(struct sites *sites)
+{
+	size_t i;
+
+	for (i = 0; i < sites->nr; i++) {
+		if (sites->item[i]->ended)
+			continue;
+		free(sites->item[i]->series);
+		sites->item[i]->series = NULL;
+	}
+	sites->empty = (struct series){0};
+}
+
+void sites_series(const struct sites *sites, const struct site *site, struct series *out)
+{
+	*out = site->series ? *site->series : sites->empty;
+	while (!site->series && site->ended && out->nr && out->time_s[out->nr - 1] > site->end_s)
+		out->nr--;
 }
 
 double lifetime_quantile(const uint64_t *lifetime, double share)

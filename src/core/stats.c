@@ -41,6 +41,21 @@ void series_add(struct series *series, double time_s, double level)
 	series->skipped = 0;
 }
 
+void series_add_series(struct series *sum, const struct series *other, bool ended)
+{
+	uint32_t next = 0;
+
+	for (uint32_t i = 0; i < sum->nr; i++) {
+		while (next < other->nr && other->time_s[next] <= sum->time_s[i])
+			next++;
+		if (!next)
+			continue;
+		if (ended && next == other->nr && other->time_s[next - 1] < sum->time_s[i])
+			break;
+		sum->level[i] += other->level[next - 1];
+	}
+}
+
 struct segment {
 	double time_s;
 	double level;
@@ -119,6 +134,17 @@ void series_trend(const struct series *series, struct trend *out)
 	width = confidence_of(slope, nr, out->per_s);
 	out->ci[0] = out->per_s - width;
 	out->ci[1] = out->per_s + width;
+}
+
+void series_trend_sampled(const struct series *series, struct trend *out)
+{
+	double wider = sqrt(1.5);
+
+	series_trend(series, out);
+	if (!out->usable)
+		return;
+	out->ci[0] = out->per_s - wider * (out->per_s - out->ci[0]);
+	out->ci[1] = out->per_s + wider * (out->ci[1] - out->per_s);
 }
 
 double stats_t95(unsigned int degrees)

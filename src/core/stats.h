@@ -36,6 +36,12 @@ struct series {
 /* A tick. Points whose time is not above that of the last one kept (as a float) are ignored. */
 void series_add(struct series *series, double time_s, double level);
 
+/*
+ * Adds to each level of the sum the level that the other had at that time: its last one before, 0 before its first
+ * point and, if it has ended, behind its last one.
+ */
+void series_add_series(struct series *sum, const struct series *other, bool ended);
+
 struct trend {
 	double per_s;	     /* growth of the level; 0 with fewer than 2 segments */
 	double ci[2];	     /* 95 %; -inf..inf when there are fewer than 4 segments */
@@ -46,6 +52,12 @@ struct trend {
 };
 
 void series_trend(const struct series *series, struct trend *out);
+/*
+ * The same for levels that are estimated from samples: each sample that comes or goes moves all later levels. Two
+ * differences that follow each other share the samples of the segment between them, with a correlation of 1/4, so
+ * that the variance of the mean is 1.5 times what independent ones would have.
+ */
+void series_trend_sampled(const struct series *series, struct trend *out);
 
 /* Two-sided 95 % quantile of Student's t; infinite for 0 degrees. */
 double stats_t95(unsigned int degrees);

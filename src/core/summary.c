@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Reports from a profile: the balance, what is lost, and then the sites of its mode. */
+/* Reports from a profile: the head, what is lost, and then the other parts. */
 #include "summary.h"
 
 #include <errno.h>
@@ -36,113 +36,6 @@ static const struct {
 	{STAT_CUT_DEPTH, "cut_depth", false},
 	{STAT_MEMO_WRONG, "memo_wrong", true},
 };
-
-static uint64_t non_negative(int64_t n)
-{
-	return n > 0 ? (uint64_t)n : 0;
-}
-
-/*
- * Blocks that came and went while events were being lost leave no trace but the kernel's counters.
- * Once the probes are gone these are final, and what they have more than we saw are such pairs.
- */
-static void add_unseen_pairs(const struct profile *p, const struct target *t,
-			     struct report_balance *b)
-{
-	uint64_t allocs = t->counter[STAT_ALLOCS];
-
-	if (!p->ended || !t->counter[STAT_LOST_EVENTS] || allocs <= b->allocs)
-		return;
-	b->frees += allocs - b->allocs;
-	b->frees_by_resync += allocs - b->allocs;
-	b->allocs = allocs;
-}
-
-/* Sums over the images of a process, before anything is made of them. */
-struct tally {
-	int64_t allocs, frees, released, resync, missed, taken_back;
-};
-
-static void tally_image(const struct image *image, struct tally *t, struct report_balance *b)
-{
-	int64_t unseen = image->released < 0 ? -image->released : 0;
-
-	/* Of a free that nobody saw the allocation of, there was one. */
-	t->allocs += image->allocs + image->marks + unseen;
-	t->frees += image->frees;
-	t->released += image->released + unseen;
-	t->resync += image->frees_by_resync;
-	t->missed += image->missed_frees;
-	t->taken_back += image->taken_back;
-	b->live += heap_nr_live(image->heap);
-	b->live_bytes += heap_live_bytes(image->heap);
-	b->allocated_bytes += image->alloc_bytes;
-}
-
-static void balance_of(const struct profile *p, const struct target *target,
-		       struct report_balance *b)
-{
-	struct tally t = {0};
-	const struct image *image;
-	uint64_t taken_back;
-
-	*b = (struct report_balance){0};
-	for (image = target->newest; image; image = image->older)
-		tally_image(image, &t, b);
-	taken_back = non_negative(t.taken_back);
-	b->lost_allocs = target->counter[STAT_LOST_ALLOCS];
-	if (b->lost_allocs < taken_back)
-		b->lost_allocs = taken_back;
-	b->allocs = non_negative(t.allocs - t.taken_back) + b->lost_allocs;
-	b->frees = non_negative(t.frees - t.taken_back);
-	b->released = non_negative(t.released);
-	b->frees_by_resync = non_negative(t.resync);
-	b->missed_frees = non_negative(t.missed);
-	b->failed_allocs = target->counter[STAT_FAILED_ALLOCS];
-	b->frees_unknown = target->counter[STAT_FREES_UNKNOWN];
-	b->lost_events = target->counter[STAT_LOST_EVENTS];
-	b->resyncs = p->resyncs;
-	add_unseen_pairs(p, target, b);
-}
-
-static void balance_add(struct report_balance *sum, const struct report_balance *b)
-{
-	sum->allocs += b->allocs;
-	sum->frees += b->frees;
-	sum->live += b->live;
-	sum->released += b->released;
-	sum->lost_allocs += b->lost_allocs;
-	sum->frees_by_resync += b->frees_by_resync;
-	sum->missed_frees += b->missed_frees;
-	sum->failed_allocs += b->failed_allocs;
-	sum->frees_unknown += b->frees_unknown;
-	sum->lost_events += b->lost_events;
-	sum->live_bytes += b->live_bytes;
-	sum->allocated_bytes += b->allocated_bytes;
-}
-
-static int add_targets(const struct profile *p, struct report *out)
-{
-	struct report_target *target;
-	size_t i;
-
-	out->target = calloc(p->nr_targets + 1, sizeof(*out->target));
-	if (!out->target)
-		return -ENOMEM;
-	for (i = 0; i < p->nr_targets; i++) {
-		target = &out->target[out->nr_targets++];
-		target->tgid = p->target[i]->tgid;
-		target->comm = p->target[i]->comm;
-		target->exe = p->target[i]->exe;
-		target->exited = p->target[i]->newest && p->target[i]->newest->exited;
-		balance_of(p, p->target[i], &target->balance);
-		balance_add(&out->balance, &target->balance);
-		out->minor_total += p->target[i]->counter[STAT_MINOR_FAULTS];
-		out->major_total += p->target[i]->counter[STAT_MAJOR_FAULTS];
-	}
-	out->balance.resyncs = p->resyncs;
-	return 0;
-}
 
 static uint64_t counter_sum(const struct profile *p, enum seep_stat stat)
 {
@@ -286,7 +179,10 @@ int profile_report(struct profile *p, const struct report_options *options, stru
 	int err;
 
 	add_head(p, &report);
-	err = add_targets(p, &report);
+	report.by = options->by;
+	err = summary_basis(p, &report);
+	if (!err)
+		err = summary_targets(p, &report);
 	if (err)
 		goto out;
 	judge_completeness(p, &report);

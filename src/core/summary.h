@@ -5,6 +5,17 @@
 
 #include "profile_impl.h"
 
+/* What the numbers are, and the steps that led there: summary_basis.c */
+int summary_basis(const struct profile *profile, struct report *out);
+/* The bytes that a block which nobody took may have stood for; 0: each block was followed. */
+double summary_unseen_bytes(const struct profile *profile);
+/* 95 % of an estimate. seen: what of it was counted. */
+struct report_interval summary_interval(uint64_t sum, double variance, double unseen,
+					uint64_t seen);
+
+/* Processes and their balances: summary_balance.c */
+int summary_targets(const struct profile *profile, struct report *out);
+
 /* Sites of live and allocated blocks, with verdicts: summary_leaks.c */
 int summary_leaks(struct profile *profile, const struct report_options *options,
 		  struct report *out);

@@ -87,7 +87,7 @@ static void add_ever_mapped(const struct profile *p, struct usages *live)
 	}
 }
 
-static int collect_mappings(const struct profile *p, struct usage_groups *groups)
+static int collect_mappings(const struct profile *p, enum report_by by, struct usage_groups *groups)
 {
 	struct range_walk w = {.proc = 0};
 	size_t i;
@@ -99,7 +99,7 @@ static int collect_mappings(const struct profile *p, struct usage_groups *groups
 	}
 	add_ever_mapped(p, &w.live);
 	if (!err)
-		err = usage_groups_add(groups, p, &w.live);
+		err = usage_groups_add(groups, p, by, &w.live);
 	usages_release(&w.live);
 	return err;
 }
@@ -121,6 +121,8 @@ static int mapping_report(const struct profile *p, const struct usage_group *gro
 	*site = (struct report_mapping_site){
 		.kind = group->kind,
 		.tgid = image ? image->tgid : 0,
+		.group = group->view.owner ? group->view.owner : "",
+		.is_several = group->is_several,
 		.live_bytes = group->sum[MAPPING_BYTES],
 		.live_mappings = group->sum[MAPPING_RANGES],
 		.mapped_bytes = group->sum[MAPPING_EVER],
@@ -132,7 +134,7 @@ static int mapping_report(const struct profile *p, const struct usage_group *gro
 int summary_mappings(struct profile *p, const struct report_options *options, struct report *out)
 {
 	struct usage_groups g = {0};
-	int err = collect_mappings(p, &g);
+	int err = collect_mappings(p, options->by, &g);
 	size_t i, nr = at_most(g.nr, options->top);
 
 	if (err)
@@ -202,6 +204,8 @@ static int fault_report(const struct profile *p, const struct usage_group *group
 	*site = (struct report_fault_site){
 		.tgid = image ? image->tgid : 0,
 		.comm = image ? image->comm : "",
+		.group = group->view.owner ? group->view.owner : "",
+		.is_several = group->is_several,
 		.kind = group->kind,
 		.minor = group->sum[FAULT_MINORS],
 		.major = group->sum[FAULT_MAJORS],
@@ -229,7 +233,7 @@ static void count_fault_stacks(const struct usage_groups *g, struct report *out)
 int summary_faults(struct profile *p, const struct report_options *options, struct report *out)
 {
 	struct usage_groups g = {0};
-	int err = usage_groups_add(&g, p, &p->faults);
+	int err = usage_groups_add(&g, p, options->by, &p->faults);
 	size_t i, nr = at_most(g.nr, options->top);
 
 	if (err)

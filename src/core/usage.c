@@ -60,7 +60,7 @@ void usage_groups_release(struct usage_groups *g)
 	*g = (struct usage_groups){0};
 }
 
-static int group_add(struct usage_groups *g, const struct profile *profile,
+static int group_add(struct usage_groups *g, const struct profile *profile, enum report_by by,
 		     const struct usage *usage)
 {
 	struct frames_view view;
@@ -68,12 +68,12 @@ static int group_add(struct usage_groups *g, const struct profile *profile,
 	uint64_t key, i;
 	size_t k;
 
-	frames_view(profile, usage->proc, usage->stack, &view);
+	frames_view(profile, usage->proc, usage->stack, by, &view);
 	key = hash_bytes(usage->kind, strlen(usage->kind), frames_hash(&view));
 	for (; map64_get(&g->index, key, &i); key++) {
 		group = &g->item[i];
-		if (group->proc == usage->proc && !strcmp(group->kind, usage->kind) &&
-		    frames_equal(&group->view, &view))
+		if ((by != BY_PROCESS || group->proc == usage->proc) &&
+		    !strcmp(group->kind, usage->kind) && frames_equal(&group->view, &view))
 			break;
 	}
 	if (!map64_get(&g->index, key, &i)) {
@@ -85,18 +85,19 @@ static int group_add(struct usage_groups *g, const struct profile *profile,
 	}
 	group = &g->item[i];
 	group->view.partial |= view.partial;
+	group->is_several |= SEEP_PROC_SLOT(group->proc) != SEEP_PROC_SLOT(usage->proc);
 	for (k = 0; k < ARRAY_SIZE(group->sum); k++)
 		group->sum[k] += usage->sum[k];
 	return 0;
 }
 
-int usage_groups_add(struct usage_groups *g, const struct profile *profile,
+int usage_groups_add(struct usage_groups *g, const struct profile *profile, enum report_by by,
 		     const struct usages *usages)
 {
 	size_t i;
 	int err = 0;
 
 	for (i = 0; i < usages->nr && !err; i++)
-		err = group_add(g, profile, &usages->item[i]);
+		err = group_add(g, profile, by, &usages->item[i]);
 	return err;
 }

@@ -6,6 +6,7 @@
 #ifndef SEEP_CORE_USAGE_H
 #define SEEP_CORE_USAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,10 +32,11 @@ struct usage *usages_find(const struct usages *usages, uint32_t proc, uint32_t s
 /* Finds or adds; valid until the next call. NULL: no memory. */
 struct usage *usages_get(struct usages *usages, uint32_t proc, uint32_t stack, const char *kind);
 
-/* Usages of one image and kind whose frames are the same. */
+/* Usages of one kind and image, or owner, whose frames are the same. */
 struct usage_group {
 	struct frames_view view;
-	uint32_t proc;
+	uint32_t proc;	 /* the first */
+	bool is_several; /* there are other processes' */
 	const char *kind;
 	uint64_t sum[3];
 };
@@ -47,7 +49,7 @@ struct usage_groups {
 
 void usage_groups_release(struct usage_groups *groups);
 /* Adds all usages to their groups. 0 or -ENOMEM. */
-int usage_groups_add(struct usage_groups *groups, const struct profile *profile,
+int usage_groups_add(struct usage_groups *groups, const struct profile *profile, enum report_by by,
 		     const struct usages *usages);
 
 #endif

@@ -67,7 +67,9 @@ static void add_process(struct folded *folded, struct strbuf *stack, const struc
 	strbuf_clear(&folded->name);
 	names_add_clean(&folded->name, site->comm);
 	add_name(folded, stack);
-	strbuf_printf(stack, "-%" PRIu32 ";", site->tgid);
+	if (folded->report->by == BY_PROCESS)
+		strbuf_printf(stack, "-%" PRIu32, site->tgid);
+	strbuf_puts(stack, ";");
 }
 
 static void build_stack(struct folded *folded, struct strbuf *stack, const struct folded_site *site)
@@ -102,6 +104,13 @@ static int add_site(struct folded *folded, const struct folded_site *site)
 	return folded->failed ? -ENOMEM : strbuf_error(&line->stack);
 }
 
+static const char *owner_of(const struct report *report, const char *comm, const char *group)
+{
+	if (report->by == BY_PROCESS)
+		return comm;
+	return group[0] ? group : "[none]";
+}
+
 static int collect_leaks(struct folded *folded)
 {
 	size_t i;
@@ -110,14 +119,16 @@ static int collect_leaks(struct folded *folded)
 	for (i = 0; i < folded->report->nr_sites && !err; i++) {
 		const struct report_site *site = &folded->report->site[i];
 
-		err = add_site(folded, &(struct folded_site){
-					       .weight = site->live_bytes + site->held_bytes,
-					       .tgid = site->tgid,
-					       .comm = site->comm,
-					       .frame = site->frame,
-					       .nr_frames = site->nr_frames,
-					       .stack_partial = site->stack_partial,
-				       });
+		err = add_site(
+			folded,
+			&(struct folded_site){
+				.weight = site->live_bytes + site->held_bytes + site->left_bytes,
+				.tgid = site->tgid,
+				.comm = owner_of(folded->report, site->comm, site->group),
+				.frame = site->frame,
+				.nr_frames = site->nr_frames,
+				.stack_partial = site->stack_partial,
+			});
 	}
 	return err;
 }
@@ -130,14 +141,15 @@ static int collect_faults(struct folded *folded)
 	for (i = 0; i < folded->report->nr_faults && !err; i++) {
 		const struct report_fault_site *site = &folded->report->fault[i];
 
-		err = add_site(folded, &(struct folded_site){
-					       .weight = site->minor + site->major,
-					       .tgid = site->tgid,
-					       .comm = site->comm,
-					       .frame = site->frame,
-					       .nr_frames = site->nr_frames,
-					       .stack_partial = site->stack_partial,
-				       });
+		err = add_site(folded,
+			       &(struct folded_site){
+				       .weight = site->minor + site->major,
+				       .tgid = site->tgid,
+				       .comm = owner_of(folded->report, site->comm, site->group),
+				       .frame = site->frame,
+				       .nr_frames = site->nr_frames,
+				       .stack_partial = site->stack_partial,
+			       });
 	}
 	return err;
 }

@@ -1,103 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One report, one line: what interval reports are concatenated to is a file of JSON lines. */
 #include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
-#include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "names.h"
+#include "json_value.h"
 #include "out.h"
 #include "record.h"
 
-/*
- * Values are handed over as soon as they are made. jansson answers a failed allocation with NULL, and takes NULL
- * for an error wherever a value is expected; so it is enough to look once, at the end.
- */
-struct json_out {
-	const struct report *report;
-	struct strbuf scratch;
-	bool failed;
-};
-
-static void put(struct json_out *json, json_t *object, const char *key, json_t *value)
+static void put_exact(struct json_out *json, json_t *object, const struct report_balance *balance)
 {
-	if (json_object_set_new_nocheck(object, key, value))
-		json->failed = true;
-}
+	bool known = balance->exact_known;
 
-static void append(struct json_out *json, json_t *array, json_t *value)
-{
-	if (json_array_append_new(array, value))
-		json->failed = true;
-}
-
-static json_t *text_value(struct json_out *json, const char *text)
-{
-	strbuf_clear(&json->scratch);
-	names_add_utf8(&json->scratch, text);
-	if (strbuf_error(&json->scratch))
-		return NULL;
-	return json_stringn_nocheck(json->scratch.nr ? json->scratch.text : "", json->scratch.nr);
-}
-
-/* Text that is empty when it is not known. */
-static json_t *known_text(struct json_out *json, const char *text)
-{
-	return text[0] ? text_value(json, text) : json_null();
-}
-
-/* jansson's integers are signed. */
-static json_t *count_value(uint64_t n)
-{
-	return n <= INT64_MAX ? json_integer((json_int_t)n) : json_real((double)n);
-}
-
-/* Rounded to so many decimals, so that no noise is printed as if it were known. */
-static json_t *real_value(double value, int decimals)
-{
-	double scale = pow(10, decimals);
-	double rounded = round(value * scale) / scale;
-
-	return isfinite(rounded) ? json_real(rounded) : json_null();
-}
-
-static json_t *percent_value(double percent)
-{
-	return percent < 0 ? json_null() : real_value(percent, 3);
-}
-
-static json_t *frame_value(struct json_out *json, const struct report_frame *frame)
-{
-	json_t *object = json_object();
-	char address[24];
-
-	(void)snprintf(address, sizeof(address), "0x%" PRIx64, frame->address);
-	strbuf_clear(&json->scratch);
-	names_add_frame(&json->scratch, frame);
-	if (strbuf_error(&json->scratch))
-		json->failed = true;
-	else
-		put(json, object, "function",
-		    json_stringn_nocheck(json->scratch.text, json->scratch.nr));
-	put(json, object, "module", known_text(json, frame->module));
-	put(json, object, "file", known_text(json, frame->file));
-	put(json, object, "line", frame->line ? count_value(frame->line) : json_null());
-	put(json, object, "address", json_string_nocheck(address));
-	put(json, object, "inlined", json_boolean(frame->inlined));
-	return object;
-}
-
-static json_t *stack_value(struct json_out *json, const struct report_frame *frame, size_t nr)
-{
-	json_t *array = json_array();
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		append(json, array, frame_value(json, &frame[i]));
-	return array;
+	jv_put(json, object, "exact_calls", known ? jv_count(balance->exact_calls) : json_null());
+	jv_put(json, object, "exact_bytes", known ? jv_count(balance->exact_bytes) : json_null());
 }
 
 static json_t *balance_value(struct json_out *json, const struct report_balance *balance)
@@ -124,12 +39,21 @@ static json_t *balance_value(struct json_out *json, const struct report_balance 
 		{"missed_frees", balance->missed_frees},
 		{"live_bytes", balance->live_bytes},
 		{"allocated_bytes", balance->allocated_bytes},
+		{"samples", balance->samples},
+		{"live_samples", balance->live_samples},
 	};
 	json_t *object = json_object();
 	size_t i;
 
 	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++)
-		put(json, object, row[i].key, count_value(row[i].value));
+		jv_put(json, object, row[i].key, jv_count(row[i].value));
+	if (balance->frees_unknown_hidden)
+		jv_put(json, object, "frees_unknown", json_null());
+	jv_put(json, object, "allocs_ci", jv_interval(json, balance->allocs_ci));
+	jv_put(json, object, "live_ci", jv_interval(json, balance->live_ci));
+	jv_put(json, object, "live_bytes_ci", jv_interval(json, balance->live_bytes_ci));
+	jv_put(json, object, "allocated_bytes_ci", jv_interval(json, balance->allocated_bytes_ci));
+	put_exact(json, object, balance);
 	return object;
 }
 
@@ -137,12 +61,12 @@ static json_t *target_value(struct json_out *json, const struct report_target *t
 {
 	json_t *object = json_object();
 
-	put(json, object, "pid", count_value(target->tgid));
-	put(json, object, "comm", text_value(json, target->comm));
-	put(json, object, "exe", known_text(json, target->exe));
-	put(json, object, "exited", json_boolean(target->exited));
+	jv_put(json, object, "pid", jv_count(target->tgid));
+	jv_put(json, object, "comm", jv_text(json, target->comm));
+	jv_put(json, object, "exe", jv_known_text(json, target->exe));
+	jv_put(json, object, "exited", json_boolean(target->exited));
 	if (json->report->nr_targets > 1 && json->report->mode != RUN_FAULTS)
-		put(json, object, "balance", balance_value(json, &target->balance));
+		jv_put(json, object, "balance", balance_value(json, &target->balance));
 	return object;
 }
 
@@ -156,7 +80,7 @@ static json_t *targets_value(struct json_out *json)
 		return target_value(json, &report->target[0]);
 	array = json_array();
 	for (i = 0; i < report->nr_targets; i++)
-		append(json, array, target_value(json, &report->target[i]));
+		jv_append(json, array, target_value(json, &report->target[i]));
 	return array;
 }
 
@@ -164,20 +88,27 @@ static json_t *window_value(struct json_out *json)
 {
 	json_t *object = json_object();
 
-	put(json, object, "duration_s", real_value(json->report->duration_s, 6));
-	put(json, object, "started_unix_s", count_value(json->report->wall_time_s));
-	put(json, object, "final", json_boolean(json->report->final));
+	jv_put(json, object, "duration_s", jv_real(json->report->duration_s, 6));
+	jv_put(json, object, "watched_s", jv_real(json->report->watched_s, 6));
+	jv_put(json, object, "last_watched_s",
+	       json->report->last_watched_s < 0 ? json_null()
+						: jv_real(json->report->last_watched_s, 6));
+	jv_put(json, object, "live_since_s",
+	       json->report->last_watched_s < 0 ? jv_real(json->report->live_since_s, 6)
+						: json_null());
+	jv_put(json, object, "started_unix_s", jv_count(json->report->wall_time_s));
+	jv_put(json, object, "final", json_boolean(json->report->final));
 	return object;
 }
 
-static json_t *losses_value(struct json_out *json)
+json_t *json_losses(struct json_out *json)
 {
 	json_t *object = json_object();
 	size_t i;
 
 	for (i = 0; i < json->report->nr_losses; i++)
-		put(json, object, json->report->loss[i].name,
-		    count_value(json->report->loss[i].count));
+		jv_put(json, object, json->report->loss[i].name,
+		       jv_count(json->report->loss[i].count));
 	return object;
 }
 
@@ -185,14 +116,14 @@ static json_t *probe_value(struct json_out *json, const struct report_probe *pro
 {
 	json_t *object = json_object();
 
-	put(json, object, "object", text_value(json, probe->object));
-	put(json, object, "function", text_value(json, probe->function));
-	put(json, object, "offset", count_value(probe->offset));
-	put(json, object, "instruction", text_value(json, probe->instruction));
-	put(json, object, "emulated", json_boolean(probe->emulated));
-	put(json, object, "link", text_value(json, probe->link));
-	put(json, object, "cost_ns", probe->cost_ns ? count_value(probe->cost_ns) : json_null());
-	put(json, object, "return", json_boolean(probe->with_return));
+	jv_put(json, object, "object", jv_text(json, probe->object));
+	jv_put(json, object, "function", jv_text(json, probe->function));
+	jv_put(json, object, "offset", jv_count(probe->offset));
+	jv_put(json, object, "instruction", jv_text(json, probe->instruction));
+	jv_put(json, object, "emulated", json_boolean(probe->emulated));
+	jv_put(json, object, "link", jv_text(json, probe->link));
+	jv_put(json, object, "cost_ns", probe->cost_ns ? jv_count(probe->cost_ns) : json_null());
+	jv_put(json, object, "return", json_boolean(probe->with_return));
 	return object;
 }
 
@@ -202,54 +133,67 @@ static json_t *probes_value(struct json_out *json)
 	size_t i;
 
 	for (i = 0; i < json->report->nr_probes; i++)
-		append(json, array, probe_value(json, &json->report->probe[i]));
+		jv_append(json, array, probe_value(json, &json->report->probe[i]));
 	return array;
 }
 
-static json_t *overhead_value(struct json_out *json)
+json_t *json_overhead(struct json_out *json)
 {
 	json_t *object = json_object();
 
-	put(json, object, "predicted_pct", percent_value(json->report->predicted_pct));
-	put(json, object, "measured_pct", percent_value(json->report->measured_pct));
+	jv_put(json, object, "predicted_pct", jv_percent(json->report->predicted_pct));
+	jv_put(json, object, "measured_pct", jv_percent(json->report->measured_pct));
 	return object;
 }
 
-/* A trend is known when its interval is. */
-static void put_growth(struct json_out *json, json_t *object, const struct report_site *site)
+/* How far its numbers can be believed. */
+static void put_errors(struct json_out *json, json_t *object, const struct report_site *site)
 {
-	bool is_known = isfinite(site->growth_ci[0]) && isfinite(site->growth_ci[1]);
-	json_t *ci = json_array();
+	json_t *samples = json_object();
 
-	put(json, object, "growth_bytes_per_s",
-	    is_known ? real_value(site->growth_bytes_per_s, 3) : json_null());
-	append(json, ci, real_value(site->growth_ci[0], 3));
-	append(json, ci, real_value(site->growth_ci[1], 3));
-	put(json, object, "growth_ci", ci);
+	jv_put(json, object, "basis", json_string_nocheck(basis_name(site->basis)));
+	jv_put(json, samples, "live", jv_count(site->live_samples));
+	jv_put(json, samples, "allocated", jv_count(site->alloc_samples));
+	jv_put(json, object, "samples", samples);
+	jv_put(json, object, "few_samples",
+	       json_boolean(site->basis != BASIS_EXACT && site->live_samples < REPORT_FEW_SAMPLES));
+	jv_put(json, object, "live_bytes_ci", jv_interval(json, site->live_ci));
+	jv_put(json, object, "live_objects_ci", jv_interval(json, site->live_objects_ci));
+	jv_put(json, object, "held_at_exit_bytes_ci", jv_interval(json, site->held_ci));
+	jv_put(json, object, "held_at_exit_objects_ci", jv_interval(json, site->held_objects_ci));
+	jv_put(json, object, "left_bytes_ci", jv_interval(json, site->left_ci));
+	jv_put(json, object, "left_objects_ci", jv_interval(json, site->left_objects_ci));
+	jv_put(json, object, "alloc_bytes_ci", jv_interval(json, site->alloc_ci));
+	jv_put(json, object, "alloc_objects_ci", jv_interval(json, site->alloc_objects_ci));
 }
 
 static json_t *site_value(struct json_out *json, const struct report_site *site)
 {
 	json_t *object = json_object();
 
-	put(json, object, "verdict", text_value(json, verdict_name(site->verdict)));
-	put(json, object, "probability",
-	    site->verdict == VERDICT_UNKNOWN ? json_null() : real_value(site->probability, 4));
-	put(json, object, "evidence", text_value(json, site->evidence));
-	put(json, object, "pid", count_value(site->tgid));
-	put(json, object, "live_bytes", count_value(site->live_bytes));
-	put(json, object, "live_objects", count_value(site->live_objects));
-	put(json, object, "held_at_exit_bytes", count_value(site->held_bytes));
-	put(json, object, "held_at_exit_objects", count_value(site->held_objects));
-	put(json, object, "alloc_bytes", count_value(site->alloc_bytes));
-	put(json, object, "alloc_objects", count_value(site->alloc_objects));
-	put(json, object, "free_objects", count_value(site->free_objects));
-	put_growth(json, object, site);
-	put(json, object, "oldest_age_s",
-	    site->live_objects || site->held_objects ? real_value(site->oldest_age_s, 3)
-						     : json_null());
-	put(json, object, "stack_partial", json_boolean(site->stack_partial));
-	put(json, object, "stack", stack_value(json, site->frame, site->nr_frames));
+	jv_put(json, object, "verdict", jv_text(json, verdict_name(site->verdict)));
+	jv_put(json, object, "probability",
+	       site->verdict == VERDICT_UNKNOWN ? json_null() : jv_real(site->probability, 4));
+	jv_put(json, object, "evidence", jv_text(json, site->evidence));
+	jv_put_owner(json, object, site->tgid, site->nr_processes > 1, site->group);
+	jv_put(json, object, "processes", jv_count(site->nr_processes));
+	jv_put(json, object, "live_bytes", jv_count(site->live_bytes));
+	jv_put(json, object, "live_objects", jv_count(site->live_objects));
+	jv_put(json, object, "held_at_exit_bytes", jv_count(site->held_bytes));
+	jv_put(json, object, "held_at_exit_objects", jv_count(site->held_objects));
+	jv_put(json, object, "left_bytes", jv_count(site->left_bytes));
+	jv_put(json, object, "left_objects", jv_count(site->left_objects));
+	jv_put(json, object, "alloc_bytes", jv_count(site->alloc_bytes));
+	jv_put(json, object, "alloc_objects", jv_count(site->alloc_objects));
+	jv_put(json, object, "free_objects", jv_count(site->free_objects));
+	put_errors(json, object, site);
+	jv_put_growth(json, object, site->growth_bytes_per_s, site->growth_ci);
+	jv_put(json, object, "oldest_age_s",
+	       site->live_objects || site->held_objects || site->left_objects
+		       ? jv_real(site->oldest_age_s, 3)
+		       : json_null());
+	jv_put(json, object, "stack_partial", json_boolean(site->stack_partial));
+	jv_put(json, object, "stack", jv_stack(json, site->frame, site->nr_frames));
 	return object;
 }
 
@@ -257,13 +201,13 @@ static json_t *mapping_value(struct json_out *json, const struct report_mapping_
 {
 	json_t *object = json_object();
 
-	put(json, object, "kind", text_value(json, site->kind));
-	put(json, object, "pid", count_value(site->tgid));
-	put(json, object, "live_bytes", count_value(site->live_bytes));
-	put(json, object, "live_mappings", count_value(site->live_mappings));
-	put(json, object, "mapped_bytes", count_value(site->mapped_bytes));
-	put(json, object, "stack_partial", json_boolean(site->stack_partial));
-	put(json, object, "stack", stack_value(json, site->frame, site->nr_frames));
+	jv_put(json, object, "kind", jv_text(json, site->kind));
+	jv_put_owner(json, object, site->tgid, site->is_several, site->group);
+	jv_put(json, object, "live_bytes", jv_count(site->live_bytes));
+	jv_put(json, object, "live_mappings", jv_count(site->live_mappings));
+	jv_put(json, object, "mapped_bytes", jv_count(site->mapped_bytes));
+	jv_put(json, object, "stack_partial", json_boolean(site->stack_partial));
+	jv_put(json, object, "stack", jv_stack(json, site->frame, site->nr_frames));
 	return object;
 }
 
@@ -273,89 +217,79 @@ static json_t *mappings_value(struct json_out *json)
 	size_t i;
 
 	for (i = 0; i < json->report->nr_mappings; i++)
-		append(json, array, mapping_value(json, &json->report->mapping[i]));
+		jv_append(json, array, mapping_value(json, &json->report->mapping[i]));
 	return array;
 }
 
-static json_t *fault_value(struct json_out *json, const struct report_fault_site *site)
+static json_t *step_value(struct json_out *json, const struct report_step *step)
 {
 	json_t *object = json_object();
 
-	put(json, object, "pid", count_value(site->tgid));
-	put(json, object, "minor", count_value(site->minor));
-	put(json, object, "major", count_value(site->major));
-	put(json, object, "minor_per_s", real_value(site->minor_per_s, 3));
-	put(json, object, "major_per_s", real_value(site->major_per_s, 3));
-	put(json, object, "kind", text_value(json, site->kind));
-	put(json, object, "stack_partial", json_boolean(site->stack_partial));
-	put(json, object, "stack", stack_value(json, site->frame, site->nr_frames));
+	jv_put(json, object, "at_s", jv_real(step->at_s, 6));
+	jv_put(json, object, "mode", json_string_nocheck(step_mode_name(step->mode)));
+	jv_put(json, object, "why", json_string_nocheck(step_why_name(step->why)));
+	jv_put(json, object, "sample_bytes", jv_count(step->period_bytes));
+	jv_put(json, object, "duty_pct", jv_real(step->duty_pct, 1));
+	jv_put(json, object, "overhead_pct", jv_real(step->overhead_pct, 4));
 	return object;
 }
 
-static json_t *fault_totals_value(struct json_out *json)
+static json_t *governor_value(struct json_out *json)
 {
-	const struct report *report = json->report;
-	json_t *object = json_object();
-
-	put(json, object, "minor", count_value(report->minor_total));
-	put(json, object, "major", count_value(report->major_total));
-	/* over a window of no length the quotient is not finite: null */
-	put(json, object, "minor_per_s",
-	    real_value((double)report->minor_total / report->duration_s, 3));
-	put(json, object, "major_per_s",
-	    real_value((double)report->major_total / report->duration_s, 3));
-	return object;
-}
-
-static json_t *fault_kinds_value(struct json_out *json)
-{
-	json_t *kinds = json_object();
+	json_t *object = json_object(), *steps = json_array();
 	size_t i;
 
-	for (i = 0; i < json->report->nr_kinds; i++) {
-		const struct report_fault_kind *kind = &json->report->kind[i];
-		json_t *object = json_object();
-
-		put(json, object, "minor", count_value(kind->minor));
-		put(json, object, "major", count_value(kind->major));
-		put(json, kinds, kind->kind, object);
-	}
-	return kinds;
-}
-
-/* faults = attributed + unattributed, where each fault is an event; else the latter is not known. */
-static json_t *fault_balance_value(struct json_out *json)
-{
-	const struct report *report = json->report;
-	uint64_t faults = report->minor_total + report->major_total;
-	uint64_t attributed = 0;
-	json_t *object = json_object();
-	size_t i;
-
-	for (i = 0; i < report->nr_kinds; i++)
-		attributed += report->kind[i].minor + report->kind[i].major;
-	put(json, object, "faults", count_value(faults));
-	put(json, object, "attributed", count_value(attributed));
-	put(json, object, "unattributed",
-	    report->fault_period > 1 ? json_null()
-				     : json_integer((json_int_t)(faults - attributed)));
-	put(json, object, "lost_events", count_value(report->balance.lost_events));
-	put(json, object, "stacks_partial", count_value(report->balance.stacks_partial));
-	put(json, object, "stacks_unknown", count_value(report->balance.stacks_unknown));
+	for (i = 0; i < json->report->nr_steps; i++)
+		jv_append(json, steps, step_value(json, &json->report->step[i]));
+	jv_put(json, object, "steps", steps);
 	return object;
 }
 
-static void put_head(struct json_out *json, json_t *root, const char *schema, bool exact)
+static json_t *group_value(struct json_out *json, const struct report_group *group)
+{
+	json_t *object = json_object();
+
+	jv_put(json, object, "name", jv_text(json, group->name));
+	jv_put(json, object, "pid", group->nr_processes > 1 ? json_null() : jv_count(group->tgid));
+	jv_put(json, object, "processes", jv_count(group->nr_processes));
+	jv_put(json, object, "exited", jv_count(group->nr_exited));
+	jv_put(json, object, "live_bytes", jv_count(group->live_bytes));
+	jv_put(json, object, "live_objects", jv_count(group->live_objects));
+	jv_put(json, object, "held_at_exit_bytes", jv_count(group->held_bytes));
+	jv_put(json, object, "held_at_exit_objects", jv_count(group->held_objects));
+	jv_put(json, object, "left_bytes", jv_count(group->left_bytes));
+	jv_put(json, object, "left_objects", jv_count(group->left_objects));
+	jv_put(json, object, "alloc_bytes", jv_count(group->alloc_bytes));
+	jv_put(json, object, "alloc_objects", jv_count(group->alloc_objects));
+	jv_put(json, object, "held_in_all_bytes_ci", jv_interval(json, group->live_ci));
+	jv_put(json, object, "alloc_bytes_ci", jv_interval(json, group->alloc_ci));
+	jv_put_growth(json, object, group->growth_bytes_per_s, group->growth_ci);
+	return object;
+}
+
+static json_t *groups_value(struct json_out *json)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < json->report->nr_groups; i++)
+		jv_append(json, array, group_value(json, &json->report->group[i]));
+	return array;
+}
+
+void json_put_head(struct json_out *json, json_t *root, const char *schema, const char *basis)
 {
 	const struct report *report = json->report;
 
-	put(json, root, "schema", json_string_nocheck(schema));
-	put(json, root, "target", targets_value(json));
-	put(json, root, "window", window_value(json));
-	put(json, root, "basis", json_string_nocheck(exact ? "exact" : "sampled"));
-	put(json, root, "complete", json_boolean(report->complete));
-	put(json, root, "incomplete_why",
-	    report->complete ? json_null() : known_text(json, report->incomplete_why));
+	jv_put(json, root, "schema", json_string_nocheck(schema));
+	jv_put(json, root, "target", targets_value(json));
+	jv_put(json, root, "window", window_value(json));
+	jv_put(json, root, "basis", json_string_nocheck(basis));
+	jv_put(json, root, "basis_note", jv_known_text(json, report->basis_note));
+	jv_put(json, root, "by", json_string_nocheck(report_by_name(report->by)));
+	jv_put(json, root, "complete", json_boolean(report->complete));
+	jv_put(json, root, "incomplete_why",
+	       report->complete ? json_null() : jv_known_text(json, report->incomplete_why));
 }
 
 /* What stands before the sites, and behind them. */
@@ -363,28 +297,16 @@ static void put_leaks(struct json_out *json, json_t *before, json_t *behind)
 {
 	const struct report *report = json->report;
 
-	put_head(json, before, "seep.leaks/1", report->sample_bytes <= 1);
-	put(json, before, "sample_bytes", count_value(report->sample_bytes));
-	put(json, before, "probes", probes_value(json));
-	put(json, before, "balance", balance_value(json, &report->balance));
-	put(json, before, "losses", losses_value(json));
-	put(json, before, "overhead", overhead_value(json));
-	put(json, before, "sites_total", count_value(report->nr_sites_all));
-	put(json, behind, "mappings", mappings_value(json));
-}
-
-static void put_faults(struct json_out *json, json_t *before, json_t *behind)
-{
-	const struct report *report = json->report;
-
-	put_head(json, before, "seep.faults/1", report->fault_period <= 1);
-	put(json, before, "fault_period", count_value(report->fault_period));
-	put(json, before, "totals", fault_totals_value(json));
-	put(json, before, "kinds", fault_kinds_value(json));
-	put(json, before, "sites_total", count_value(report->nr_faults_all));
-	put(json, behind, "balance", fault_balance_value(json));
-	put(json, behind, "losses", losses_value(json));
-	put(json, behind, "overhead", overhead_value(json));
+	json_put_head(json, before, "seep.leaks/1", basis_name(report->basis));
+	jv_put(json, before, "sample_bytes", jv_count(report->sample_bytes));
+	jv_put(json, before, "probes", probes_value(json));
+	jv_put(json, before, "balance", balance_value(json, &report->balance));
+	jv_put(json, before, "losses", json_losses(json));
+	jv_put(json, before, "overhead", json_overhead(json));
+	jv_put(json, before, "governor", governor_value(json));
+	jv_put(json, before, "sites_total", jv_count(report->nr_sites_all));
+	jv_put(json, behind, "groups", groups_value(json));
+	jv_put(json, behind, "mappings", mappings_value(json));
 }
 
 static int dump(const char *text, size_t nr, void *out)
@@ -415,7 +337,7 @@ static void dump_sites(struct json_out *json, struct strbuf *out)
 		if (i)
 			strbuf_puts(out, ",");
 		dump_value(json,
-			   faults ? fault_value(json, &report->fault[i])
+			   faults ? json_fault(json, &report->fault[i])
 				  : site_value(json, &report->site[i]),
 			   out);
 	}
@@ -429,7 +351,7 @@ int out_json(const struct report *report, struct strbuf *out)
 	size_t start;
 
 	if (report->mode == RUN_FAULTS)
-		put_faults(&json, before, behind);
+		json_put_faults(&json, before, behind);
 	else
 		put_leaks(&json, before, behind);
 	dump_value(&json, before, out);

@@ -215,8 +215,11 @@ void text_header(struct text *text, const char *what, const char *basis)
 	text_wrap(text, TEXT_INDENT);
 	if (!report->final)
 		return;
-	for (i = 0; i < report->nr_targets; i++)
+	for (i = 0; i < report->nr_targets && i < TEXT_MAX_TARGETS; i++)
 		add_target_line(text, &report->target[i]);
+	if (i < report->nr_targets)
+		strbuf_printf(text->out, "  and %s more\n",
+			      text_count(report->nr_targets - i).text);
 	add_start(text);
 }
 

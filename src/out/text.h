@@ -13,6 +13,7 @@
 
 #define TEXT_WIDTH 80
 #define TEXT_INDENT 4
+#define TEXT_MAX_TARGETS 10 /* that are listed */
 /* A space at which text_wrap() breaks no line. Cleaned names hold no control characters, so it is free. */
 #define TEXT_NBSP "\x1f"
 
@@ -49,6 +50,19 @@ void text_stack(struct text *text, const struct report_frame *frame, size_t nr, 
 /* Losses by name that are not zero; says so when there are none. */
 void text_losses(struct text *text);
 void text_overhead(struct text *text);
+
+/* What the numbers of the report are, in a word or two. */
+void text_basis(const struct report *report, char *buf, size_t size);
+/* The same in a sentence, if they are not exact, and how it came to that. */
+void text_note(struct text *text);
+/* Of bytes: " ±12 %", or an interval where that would mislead; nothing when they are exact. */
+void text_add_error(struct text *text, uint64_t n, struct report_interval ci);
+const char *text_about(struct report_interval ci); /* "~" or "" */
+void text_add_samples(struct text *text, enum report_basis basis, uint64_t nr);
+/* Whose a site is. nr_processes 0: not said. */
+void text_add_owner(struct text *text, uint32_t tgid, const char *comm, const char *group,
+		    uint32_t nr_processes);
+void text_groups(struct text *text);
 
 void text_leaks(struct text *text);
 void text_faults(struct text *text);

@@ -71,9 +71,8 @@ static void add_site(struct text *text, size_t i)
 	strbuf_printf(&text->line, "%*s%s minor, %s major", TEXT_INDENT, "",
 		      text_count(site->minor).text, text_count(site->major).text);
 	if (report->nr_targets > 1) {
-		strbuf_printf(&text->line, "; pid" TEXT_NBSP "%" PRIu32 " (", site->tgid);
-		text_add_name(text, site->comm, TEXT_WIDTH / 3);
-		strbuf_puts(&text->line, ")");
+		strbuf_puts(&text->line, "; ");
+		text_add_owner(text, site->tgid, site->comm, site->group, 0);
 	}
 	text_wrap(text, TEXT_INDENT);
 	text_stack(text, site->frame, site->nr_frames, site->stack_partial);

@@ -25,20 +25,6 @@ static struct tally tally_sites(const struct report *report)
 	return tally;
 }
 
-static void describe_basis(const struct report *report, char *buf, size_t size)
-{
-	if (report->sample_bytes > 1)
-		(void)snprintf(buf, size, "sampled, 1 in %s%s",
-			       text_bytes(report->sample_bytes).text,
-			       report->complete ? "" : ", incomplete");
-	else if (!report->complete)
-		(void)snprintf(buf, size, "incomplete");
-	else if (report->balance.lost_allocs)
-		(void)snprintf(buf, size, "a lower bound");
-	else
-		(void)snprintf(buf, size, "exact");
-}
-
 static void add_verdicts(struct text *text, const struct tally *tally)
 {
 	const struct report *report = text->report;
@@ -57,6 +43,32 @@ static void add_verdicts(struct text *text, const struct tally *tally)
 			      text_bytes_per_hour(tally->growth_per_s[VERDICT_GROWING]).text);
 }
 
+/* What is live, or was so when anybody looked last. */
+static void add_live(struct text *text)
+{
+	const struct report *report = text->report;
+	const struct report_balance *balance = &report->balance;
+
+	if (report->last_watched_s >= 0) {
+		strbuf_printf(&text->line,
+			      "nothing is followed since %.1f" TEXT_NBSP "s; live then: %s",
+			      report->last_watched_s, text_bytes(report->left_bytes).text);
+		strbuf_printf(&text->line, " in %s%s object%s", text_about(balance->allocs_ci),
+			      text_count(report->left_objects).text,
+			      text_plural(report->left_objects));
+		return;
+	}
+	if (report->live_since_s > 0)
+		strbuf_printf(&text->line, "live since %.1f" TEXT_NBSP "s: ", report->live_since_s);
+	else
+		strbuf_puts(&text->line, "live since the attach: ");
+	strbuf_puts(&text->line, text_bytes(balance->live_bytes).text);
+	text_add_error(text, balance->live_bytes, balance->live_bytes_ci);
+	strbuf_printf(&text->line, " in %s%s object%s", text_about(balance->live_ci),
+		      text_count(balance->live).text, text_plural(balance->live));
+	text_add_samples(text, report->basis, balance->live_samples);
+}
+
 static void add_summary(struct text *text)
 {
 	const struct report *report = text->report;
@@ -70,16 +82,15 @@ static void add_summary(struct text *text)
 		add_verdicts(text, &tally);
 	text_wrap(text, TEXT_INDENT);
 	text_incomplete(text);
+	text_note(text);
 	if (report->held_objects) {
-		strbuf_printf(&text->line, "held at exit, never freed: %s in %s object%s",
-			      text_bytes(report->held_bytes).text,
-			      text_count(report->held_objects).text,
-			      text_plural(report->held_objects));
+		strbuf_printf(
+			&text->line, "held at exit, never freed: %s in %s%s object%s",
+			text_bytes(report->held_bytes).text, text_about(report->balance.allocs_ci),
+			text_count(report->held_objects).text, text_plural(report->held_objects));
 		text_wrap(text, TEXT_INDENT);
 	}
-	strbuf_printf(&text->line, "live since the attach: %s in %s object%s",
-		      text_bytes(report->balance.live_bytes).text,
-		      text_count(report->balance.live).text, text_plural(report->balance.live));
+	add_live(text);
 	if (report->nr_sites < report->nr_sites_all)
 		strbuf_printf(&text->line, "; %zu of %s sites shown (--top)", report->nr_sites,
 			      text_count(report->nr_sites_all).text);
@@ -137,16 +148,15 @@ static void add_details(struct text *text, const struct report_site *site)
 {
 	strbuf_printf(&text->line, "%*s", TEXT_INDENT, "");
 	if (text->report->nr_targets > 1) {
-		strbuf_printf(&text->line, "pid" TEXT_NBSP "%" PRIu32 " (", site->tgid);
-		text_add_name(text, site->comm, TEXT_WIDTH / 3);
-		strbuf_puts(&text->line, "); ");
+		text_add_owner(text, site->tgid, site->comm, site->group, site->nr_processes);
+		strbuf_puts(&text->line, "; ");
 	}
-	strbuf_printf(&text->line, "freed %s of %s", text_count(site->free_objects).text,
-		      text_count(site->alloc_objects).text);
+	strbuf_printf(&text->line, "freed %s%s of %s", text_about(site->alloc_objects_ci),
+		      text_count(site->free_objects).text, text_count(site->alloc_objects).text);
 	if (site->free_objects)
 		strbuf_printf(&text->line, " (%.1f" TEXT_NBSP "%%)",
 			      100.0 * (double)site->free_objects / (double)site->alloc_objects);
-	if (site->live_objects || site->held_objects)
+	if (site->live_objects || site->held_objects || site->left_objects)
 		strbuf_printf(&text->line, "; oldest %s", text_duration(site->oldest_age_s).text);
 	if (has_trend(site) && (site->growth_ci[0] < 0 || site->growth_ci[1] > 0))
 		add_interval(text, site);
@@ -155,16 +165,45 @@ static void add_details(struct text *text, const struct report_site *site)
 	text_wrap(text, TEXT_INDENT);
 }
 
+static void add_holding(struct text *text, uint64_t bytes, struct report_interval bytes_ci,
+			uint64_t objects, struct report_interval objects_ci, const char *what)
+{
+	strbuf_printf(&text->line, " %s", text_bytes(bytes).text);
+	text_add_error(text, bytes, bytes_ci);
+	strbuf_printf(&text->line, " %s in %s%s object%s", what, text_about(objects_ci),
+		      text_count(objects).text, text_plural(objects));
+}
+
+/* A site of one process holds its memory in one way only. */
+static void add_holdings(struct text *text, const struct report_site *site)
+{
+	bool is_any = false;
+
+	if (site->held_objects) {
+		add_holding(text, site->held_bytes, site->held_ci, site->held_objects,
+			    site->held_objects_ci, "held at exit");
+		is_any = true;
+	}
+	if (site->left_objects) {
+		strbuf_puts(&text->line, is_any ? "," : "");
+		add_holding(text, site->left_bytes, site->left_ci, site->left_objects,
+			    site->left_objects_ci, "last seen live");
+		is_any = true;
+	}
+	if (site->live_objects || !is_any) {
+		strbuf_puts(&text->line, is_any ? "," : "");
+		add_holding(text, site->live_bytes, site->live_ci, site->live_objects,
+			    site->live_objects_ci, "live");
+	}
+}
+
 static void add_site(struct text *text, size_t i)
 {
 	const struct report_site *site = &text->report->site[i];
-	uint64_t bytes = site->live_bytes + site->held_bytes;
-	uint64_t objects = site->live_objects + site->held_objects;
 
-	strbuf_printf(&text->line, "\n%2zu. %-11s %s %s in %s object%s", i + 1,
-		      verdict_name(site->verdict), text_bytes(bytes).text,
-		      site->held_objects ? "held at exit" : "live", text_count(objects).text,
-		      text_plural(objects));
+	strbuf_printf(&text->line, "\n%2zu. %-11s", i + 1, verdict_name(site->verdict));
+	add_holdings(text, site);
+	text_add_samples(text, site->basis, site->live_samples);
 	add_growth(text, site);
 	text_wrap(text, TEXT_INDENT);
 	add_details(text, site);
@@ -192,8 +231,12 @@ static void add_mappings(struct text *text)
 			      text_count(site->live_mappings).text,
 			      text_plural(site->live_mappings), site->kind,
 			      text_bytes(site->mapped_bytes).text);
-		if (report->nr_targets > 1)
+		if (report->nr_targets > 1 && report->by == BY_PROCESS) {
 			strbuf_printf(&text->line, ", pid %" PRIu32, site->tgid);
+		} else if (report->nr_targets > 1) {
+			strbuf_puts(&text->line, ", ");
+			text_add_owner(text, site->tgid, "", site->group, 0);
+		}
 		text_wrap(text, TEXT_INDENT);
 		text_stack(text, site->frame, site->nr_frames, site->stack_partial);
 	}
@@ -204,25 +247,47 @@ static void add_equation(struct text *text, const struct report_balance *balance
 	uint64_t sum = balance->frees + balance->live + balance->released + balance->lost_allocs;
 
 	strbuf_printf(&text->line,
-		      "allocs" TEXT_NBSP "%s = frees" TEXT_NBSP "%s + live" TEXT_NBSP "%s"
+		      "allocs" TEXT_NBSP "%s%s = frees" TEXT_NBSP "%s + live" TEXT_NBSP "%s"
 		      " + released" TEXT_NBSP "%s + lost" TEXT_NBSP "%s",
-		      text_count(balance->allocs).text, text_count(balance->frees).text,
-		      text_count(balance->live).text, text_count(balance->released).text,
-		      text_count(balance->lost_allocs).text);
+		      text_about(balance->allocs_ci), text_count(balance->allocs).text,
+		      text_count(balance->frees).text, text_count(balance->live).text,
+		      text_count(balance->released).text, text_count(balance->lost_allocs).text);
 	if (sum != balance->allocs)
 		strbuf_printf(&text->line, " (DOES NOT SUM: off by %" PRId64 ")",
 			      (int64_t)(balance->allocs - sum));
 	text_wrap(text, TEXT_INDENT);
 }
 
+/* Counted by the probes themselves, so that an estimate can be held against it. */
+static void add_exact(struct text *text, const struct report_balance *balance)
+{
+	if (text->report->basis == BASIS_EXACT || !balance->exact_known)
+		return;
+	strbuf_printf(&text->line, "  counted exactly: %s allocating call%s, for %s",
+		      text_count(balance->exact_calls).text, text_plural(balance->exact_calls),
+		      text_bytes(balance->exact_bytes).text);
+	if (balance->frees_unknown_hidden)
+		strbuf_puts(&text->line,
+			    "; frees of blocks older than the attach cannot be told from "
+			    "others");
+	text_wrap(text, TEXT_INDENT);
+}
+
 static void add_beside_the_sum(struct text *text, const struct report_balance *balance)
 {
-	if (balance->failed_allocs || balance->frees_unknown) {
+	add_exact(text, balance);
+	if (balance->frees_unknown_hidden && balance->failed_allocs) {
+		strbuf_printf(&text->line, "  beside the sum: %s call%s that returned no block",
+			      text_count(balance->failed_allocs).text,
+			      text_plural(balance->failed_allocs));
+		text_wrap(text, TEXT_INDENT);
+	} else if (balance->failed_allocs || balance->frees_unknown) {
 		strbuf_printf(&text->line,
 			      "  beside the sum: %s call%s that returned no block, "
-			      "%s free%s of blocks older than the attach or not ours",
+			      "%s%s free%s of blocks older than the attach or not ours",
 			      text_count(balance->failed_allocs).text,
 			      text_plural(balance->failed_allocs),
+			      text->report->basis == BASIS_EXACT ? "" : "at least ",
 			      text_count(balance->frees_unknown).text,
 			      text_plural(balance->frees_unknown));
 		text_wrap(text, TEXT_INDENT);
@@ -246,14 +311,19 @@ static void add_balance(struct text *text, const char *basis)
 	strbuf_printf(text->out, "\nbalance, %s\n", basis);
 	strbuf_puts(&text->line, "  ");
 	add_equation(text, &report->balance);
-	for (i = 0; report->nr_targets > 1 && i < report->nr_targets; i++) {
+	for (i = 0; report->nr_targets > 1 && i < report->nr_targets && i < TEXT_MAX_TARGETS; i++) {
 		strbuf_printf(&text->line, "  pid" TEXT_NBSP "%" PRIu32 ": ",
 			      report->target[i].tgid);
 		add_equation(text, &report->target[i].balance);
 	}
-	strbuf_printf(text->out, "  %s allocated in all, %s live\n",
-		      text_bytes(report->balance.allocated_bytes).text,
+	if (report->nr_targets > TEXT_MAX_TARGETS)
+		strbuf_printf(text->out, "  and %s more (all of them: -f json)\n",
+			      text_count(report->nr_targets - i).text);
+	strbuf_printf(&text->line, "  %s", text_bytes(report->balance.allocated_bytes).text);
+	text_add_error(text, report->balance.allocated_bytes, report->balance.allocated_bytes_ci);
+	strbuf_printf(&text->line, " allocated in all, %s live",
 		      text_bytes(report->balance.live_bytes).text);
+	text_wrap(text, TEXT_INDENT);
 	add_beside_the_sum(text, &report->balance);
 	text_losses(text);
 }
@@ -263,13 +333,14 @@ void text_leaks(struct text *text)
 	char basis[64];
 	size_t i;
 
-	describe_basis(text->report, basis, sizeof(basis));
+	text_basis(text->report, basis, sizeof(basis));
 	text_header(text, "leaks", basis);
 	if (text->report->final)
 		strbuf_puts(text->out, "\n");
 	add_summary(text);
 	for (i = 0; i < text->report->nr_sites; i++)
 		add_site(text, i);
+	text_groups(text);
 	add_mappings(text);
 	add_balance(text, basis);
 	if (text->report->final)

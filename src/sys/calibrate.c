@@ -2,20 +2,23 @@
 #include "calibrate.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fd.h"
 #include "probecode.h"
+#include "uprobe_link.h"
+#include "uprobe_program.h"
 
 #define TIMEOUT_NS UINT64_C(2000000000)
 
-/* Of a measurement the median of the rounds counts. With 30 us a hit, all the stepped ones take 45 ms. */
+/* Of a measurement the median of the rounds counts. With 30 us a hit, all the stepped ones take 70 ms. */
 #define ROUNDS 15
 #define CALLS_BARE 1009
 #define CALLS_EMULATED 251
-#define CALLS_STEPPED 47
+#define CALLS_STEPPED 23
 
 #define SLOT_BYTES 64 /* of the page of code: a function in each */
 
@@ -43,12 +46,10 @@ enum {
 	SUBJECT_STEPPED,
 	SUBJECT_CODE_NR
 };
-enum {
-	SUBJECT_BARE = 0,
-	SUBJECT_ENTRY,
-	SUBJECT_RETURN,
-	SUBJECT_PROBES_NR
-};
+/* Of each code: bare, and for each kind of link an entry, and an entry and a return. */
+#define SUBJECT_BARE 0
+#define SUBJECT_OF(kind, with_return) (2 * (unsigned int)(kind)-1 + (with_return))
+#define SUBJECT_PROBES_NR (2 * (CALIBRATE_KINDS - 1) + 1)
 #define SUBJECT_NR (SUBJECT_CODE_NR * SUBJECT_PROBES_NR)
 
 /* A function, and what it takes: all are called in turn, so that a slow moment of the machine falls on all alike. */
@@ -56,7 +57,6 @@ struct subject {
 	size_t code_offset;
 	const uint8_t *code;
 	size_t code_bytes;
-	unsigned int nr_probes;	   /* the first at its entry, the second at its return */
 	unsigned int nr_calls;	   /* in a round */
 	uint64_t round_ps[ROUNDS]; /* per call, in order */
 };
@@ -64,6 +64,7 @@ struct subject {
 struct bench {
 	struct probecode code;
 	struct subject subject[SUBJECT_NR];
+	bool has_kind[CALIBRATE_KINDS];
 };
 
 static uint64_t now_ns(void)
@@ -125,8 +126,7 @@ static void plan(struct bench *bench)
 		subject->code_offset = (i + 1) * SLOT_BYTES;
 		subject->code = is_stepped ? stepped_code : probecode_emulated;
 		subject->code_bytes = is_stepped ? sizeof(stepped_code) : probecode_emulated_bytes;
-		subject->nr_probes = i % SUBJECT_PROBES_NR;
-		if (!subject->nr_probes)
+		if (i % SUBJECT_PROBES_NR == SUBJECT_BARE)
 			subject->nr_calls = CALLS_BARE;
 		else
 			subject->nr_calls = is_stepped ? CALLS_STEPPED : CALLS_EMULATED;
@@ -147,21 +147,82 @@ static int map_code(struct bench *bench)
 	return error;
 }
 
-/* The probes stay until the child exits: taking one away takes longer than all the rest. */
-static int attach_all(const struct bench *bench)
+static uint64_t offset_of(const struct bench *bench, unsigned int code, unsigned int probes)
 {
-	unsigned int i, probe;
-	int fd;
+	return bench->subject[code * SUBJECT_PROBES_NR + probes].code_offset;
+}
 
-	for (i = 0; i < SUBJECT_NR; i++) {
-		for (probe = 0; probe < bench->subject[i].nr_probes; probe++) {
-			fd = probecode_attach(&bench->code, bench->subject[i].code_offset,
-					      probe == 1, PROBECODE_PROG_FD);
-			if (fd < 0)
-				return fd;
+/* Like all probes these stay until the child exits: taking one away takes longer than all the rest. */
+static int attach_perf(struct bench *bench)
+{
+	unsigned int code, with_return;
+	uint64_t offset;
+	int fd = 0;
+
+	for (code = 0; code < SUBJECT_CODE_NR && fd >= 0; code++) {
+		for (with_return = 0; with_return < 2 && fd >= 0; with_return++) {
+			offset = offset_of(bench, code, SUBJECT_OF(ATTACH_PERF, with_return));
+			fd = probecode_attach(&bench->code, offset, false, PROBECODE_PROG_FD);
+			if (fd >= 0 && with_return)
+				fd = probecode_attach(&bench->code, offset, true,
+						      PROBECODE_PROG_FD);
 		}
 	}
-	return 0;
+	bench->has_kind[ATTACH_PERF] = fd >= 0;
+	return fd < 0 ? fd : 0;
+}
+
+/* One link at nr functions. */
+static bool link_some(const struct bench *bench, enum uprobe_link_kind kind, int result,
+		      const uint64_t *offset, size_t nr)
+{
+	struct uprobe_places places = {.offset = offset, .nr = nr, .tgid = getpid()};
+	int prog_fd = uprobe_program_constant(uprobe_link_attach_type(kind), result);
+	char path[32];
+
+	if (prog_fd < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", bench->code.fd);
+	places.path = path;
+	return uprobe_link(prog_fd, kind, &places) >= 0;
+}
+
+/* Kernels without them are calibrated without them. */
+static void attach_links(struct bench *bench)
+{
+	const unsigned int multi = SUBJECT_OF(ATTACH_MULTI, false),
+			   session = SUBJECT_OF(ATTACH_SESSION, false);
+	const uint64_t at_entry[] = {offset_of(bench, SUBJECT_EMULATED, multi),
+				     offset_of(bench, SUBJECT_STEPPED, multi),
+				     offset_of(bench, SUBJECT_EMULATED, multi + 1),
+				     offset_of(bench, SUBJECT_STEPPED, multi + 1)};
+	const uint64_t skips[] = {offset_of(bench, SUBJECT_EMULATED, session),
+				  offset_of(bench, SUBJECT_STEPPED, session)};
+	const uint64_t returns[] = {offset_of(bench, SUBJECT_EMULATED, session + 1),
+				    offset_of(bench, SUBJECT_STEPPED, session + 1)};
+
+	bench->has_kind[ATTACH_MULTI] = link_some(bench, UPROBE_LINK_ENTRY, 0, at_entry, 4) &&
+					link_some(bench, UPROBE_LINK_RETURN, 0, at_entry + 2, 2);
+	bench->has_kind[ATTACH_SESSION] = link_some(bench, UPROBE_LINK_SESSION, 1, skips, 2) &&
+					  link_some(bench, UPROBE_LINK_SESSION, 0, returns, 2);
+}
+
+static void take_costs(const struct bench *bench, struct calibration *out)
+{
+	unsigned int kind;
+
+	for (kind = ATTACH_PERF; kind < CALIBRATE_KINDS; kind++) {
+		if (!bench->has_kind[kind])
+			continue;
+		out->emulated[kind].entry_ns =
+			cost_ns(bench, SUBJECT_EMULATED, SUBJECT_OF(kind, false));
+		out->emulated[kind].return_ns =
+			cost_ns(bench, SUBJECT_EMULATED, SUBJECT_OF(kind, true));
+		out->stepped[kind].entry_ns =
+			cost_ns(bench, SUBJECT_STEPPED, SUBJECT_OF(kind, false));
+		out->stepped[kind].return_ns =
+			cost_ns(bench, SUBJECT_STEPPED, SUBJECT_OF(kind, true));
+	}
 }
 
 static int measure(struct bench *bench, struct calibration *out)
@@ -172,16 +233,14 @@ static int measure(struct bench *bench, struct calibration *out)
 	plan(bench);
 	error = map_code(bench);
 	if (!error)
-		error = attach_all(bench);
+		error = attach_perf(bench);
 	if (error)
 		return error;
+	attach_links(bench);
 	run_round(bench, 0); /* sets up what the others find; the next one takes its place */
 	for (round = 0; round < ROUNDS; round++)
 		run_round(bench, round);
-	out->emulated_entry_ns = cost_ns(bench, SUBJECT_EMULATED, SUBJECT_ENTRY);
-	out->stepped_entry_ns = cost_ns(bench, SUBJECT_STEPPED, SUBJECT_ENTRY);
-	out->emulated_return_ns = cost_ns(bench, SUBJECT_EMULATED, SUBJECT_RETURN);
-	out->stepped_return_ns = cost_ns(bench, SUBJECT_STEPPED, SUBJECT_RETURN);
+	take_costs(bench, out);
 	return 0;
 }
 
@@ -236,6 +295,15 @@ int calibrate_finish(struct calibrator *calibrator, struct calibration *out)
 		return answer.error;
 	*out = answer.costs;
 	return 0;
+}
+
+uint32_t calibration_ns(const struct calibration *costs, enum attach_kind kind, bool emulated,
+			bool with_return)
+{
+	const struct calibration_cost *cost =
+		emulated ? &costs->emulated[kind] : &costs->stepped[kind];
+
+	return with_return ? cost->return_ns : cost->entry_ns;
 }
 
 void calibrate_free(struct calibrator *calibrator)

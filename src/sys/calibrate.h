@@ -2,9 +2,9 @@
 /*
  * What a hit of a uprobe costs on this machine, measured on code of our own and never on the target.
  *
- * A forked child maps a few tiny functions from memory, calls them with and without probes of the perf-event kind on
- * them, and sends back the difference. It takes about 0.1 s, beside whatever the caller does meanwhile. Needs what
- * attaching needs. The child holds none of the caller's file descriptors.
+ * A forked child maps a few tiny functions from memory, calls them with and without probes of each kind on them, and
+ * sends back the difference. It takes some 0.2 s, beside whatever the caller does meanwhile. Needs what attaching needs.
+ * The child holds none of the caller's file descriptors.
  *
  *	struct calibrator *calibrator;
  *	error = calibrate_start(prog_fd, &calibrator);
@@ -16,21 +16,36 @@
 #ifndef SEEP_SYS_CALIBRATE_H
 #define SEEP_SYS_CALIBRATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* ns that one call of a probed function takes longer than one of the same function without a probe; at least 1. */
-struct calibration {
-	uint32_t emulated_entry_ns;
-	uint32_t stepped_entry_ns;
-	uint32_t emulated_return_ns; /* an entry and a return probe together */
-	uint32_t stepped_return_ns;
+#include "loader.h"
+
+#define CALIBRATE_KINDS (ATTACH_SESSION + 1)
+
+/*
+ * ns that one call of a probed function takes longer than one of the same function without a probe; at least 1. 0: not
+ * measured, as this kernel has no such links.
+ */
+struct calibration_cost {
+	uint32_t entry_ns;  /* of a session: one that skips the return */
+	uint32_t return_ns; /* entry and return together */
 };
+
+struct calibration {
+	struct calibration_cost emulated[CALIBRATE_KINDS]; /* by enum attach_kind */
+	struct calibration_cost stepped[CALIBRATE_KINDS];
+};
+
+/* Of links of a kind, at an instruction that is emulated or single-stepped. */
+uint32_t calibration_ns(const struct calibration *costs, enum attach_kind kind, bool emulated,
+			bool with_return);
 
 struct calibrator; /* one child at work */
 
 /*
- * prog_fd: a loaded program of type BPF_PROG_TYPE_KPROBE that does nothing; it may be closed afterwards. The child dies
- * with the calling thread. 0 or negative errno (-ENOENT: a kernel without uprobes for perf events).
+ * prog_fd: a loaded program of type BPF_PROG_TYPE_KPROBE that does nothing, for the perf events; it may be closed
+ * afterwards. Those for other links are loaded in the child, which dies with the calling thread. 0 or negative errno (-ENOENT: a kernel without uprobes for perf events).
  */
 int calibrate_start(int prog_fd, struct calibrator **out);
 

@@ -14,7 +14,10 @@
 #include "array.h"
 #include "fd.h"
 #include "probecode.h"
+#include "uprobe_link.h"
+#include "uprobe_program.h"
 
+#define SESSION_OFFSET 1024 /* of the function that has one, from the one that was brought */
 #define TIMEOUT_NS UINT64_C(2000000000)
 
 /*
@@ -85,6 +88,23 @@ static int enter_strict(void)
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) ? -errno : 0;
 }
 
+/*
+ * A session returns to the same trampoline; but which system calls that makes is the kernel's affair, so where there are
+ * sessions one is tried as well. Where there are none nothing is called but a function of ours.
+ */
+static void set_session(const struct seccomp_trial *trial)
+{
+	const uint64_t offset = SESSION_OFFSET;
+	struct uprobe_places places = {.offset = &offset, .nr = 1, .tgid = getpid()};
+	int prog_fd = uprobe_program_constant(uprobe_link_attach_type(UPROBE_LINK_SESSION), 0);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", trial->code.fd);
+	places.path = path;
+	if (prog_fd >= 0)
+		(void)uprobe_link(prog_fd, UPROBE_LINK_SESSION, &places);
+}
+
 /* The fd of the return probe, which counts its hits, or negative errno. */
 static int set_probe(struct seccomp_trial *trial)
 {
@@ -92,8 +112,12 @@ static int set_probe(struct seccomp_trial *trial)
 
 	if (!error)
 		error = probecode_put(&trial->code, 0, trial->bytes, trial->nr);
+	if (!error)
+		error = probecode_put(&trial->code, SESSION_OFFSET, probecode_emulated,
+				      probecode_emulated_bytes);
 	if (error)
 		return error;
+	set_session(trial);
 	return probecode_attach(&trial->code, 0, true, -1);
 }
 
@@ -114,6 +138,7 @@ static void run_seccomp_trial(void *arg)
 	say(error);
 	if (!error) {
 		(void)probecode_at(&trial->code, 0)(0); /* its result is of no interest */
+		(void)probecode_at(&trial->code, SESSION_OFFSET)(0);
 		if (read(fd, &hits, sizeof(hits)) != (ssize_t)sizeof(hits))
 			say(-EIO);
 		else
@@ -242,4 +267,28 @@ int hazard_check(struct hazard_kernel *kernel, const struct proc_guards *guards,
 	if (guards->shadow_stack && kernel->shadow_stack == HAZARD_UNTRIED)
 		kernel->shadow_stack = hazard_try_shadow_stack();
 	return hazard_judge(kernel, guards, why, size);
+}
+
+/* --- what is set where ---------------------------------------------------------------------------- */
+
+int hazard_decide(const struct hazard_facts *facts, enum attach_kind *link, char *why, size_t size)
+{
+	const struct kernel_features *features = facts->features;
+	enum attach_kind kind = loader_choose_kind(0, features);
+	int result;
+
+	if (!features->uprobe_pmu && kind == ATTACH_PERF) {
+		(void)snprintf(why, size, "this kernel has no uprobes (CONFIG_UPROBE_EVENTS)");
+		return 1;
+	}
+	if (facts->is_32bit) {
+		(void)snprintf(why, size, "it is a 32-bit program");
+		return 1;
+	}
+	/* whatever kind it is of, a return goes by the same trampoline */
+	result = facts->with_return ? hazard_judge(facts->kernel, facts->guards, why, size) : 0;
+	if (result)
+		return result;
+	*link = kind == ATTACH_SESSION && !facts->with_return ? ATTACH_MULTI : kind;
+	return 0;
 }

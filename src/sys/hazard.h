@@ -9,6 +9,8 @@
  *
  * Kernels have fixes that their version does not tell, so each hazard is tried out, on code of our own in a forked
  * child, but only when a process turns up that it threatens: a try takes a tenth of a second.
+ * Links of every kind lead their returns through the same trampoline: what is said here of return probes holds for
+ * uretprobe.multi and sessions too, and a session is tried along.
  *
  *	struct hazard_kernel kernel = {0};
  *	error = proc_read_guards(tgid, &guards);
@@ -24,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel.h"
+#include "loader.h"
 #include "proc.h"
 
 enum hazard_answer {
@@ -52,6 +56,22 @@ int hazard_check(struct hazard_kernel *kernel, const struct proc_guards *guards,
 /* The same of what is known: a function of its arguments and nothing else. HAZARD_UNTRIED counts as -ENODATA. */
 int hazard_judge(const struct hazard_kernel *kernel, const struct proc_guards *guards, char *why,
 		 size_t size);
+
+/* A place to be probed: on which kernel, in which process, and how. */
+struct hazard_facts {
+	const struct kernel_features *features;
+	const struct hazard_kernel *kernel;
+	const struct proc_guards *guards;
+	bool is_32bit;	  /* the process */
+	bool with_return; /* not a function that only frees */
+};
+
+/*
+ * 0, and *link is what is set: sessions for what has a return, where there are any; entries alone by multi links.
+ * Otherwise as hazard_judge(), for any reason not to probe it. That placement passes over five-byte nops, that functions
+ * which throw and functions of Go have no return probe, is decided before, where functions are searched for.
+ */
+int hazard_decide(const struct hazard_facts *facts, enum attach_kind *link, char *why, size_t size);
 
 /*
  * What hazard_check() asks the kernel, each in a child of its own. An enum hazard_answer or negative errno.

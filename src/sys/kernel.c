@@ -18,6 +18,7 @@
 
 #include "array.h"
 #include "fd.h"
+#include "uprobe_trial.h"
 
 /* include/uapi/linux/bpf.h of 6.6 and 6.13; libbpf 1.1 does not know them. */
 #define ATTACH_UPROBE_MULTI 48
@@ -108,6 +109,9 @@ void kernel_probe(struct kernel_features *f)
 	f->atomics = has_atomics();
 	f->uprobe_multi = loads_as(ATTACH_UPROBE_MULTI);
 	f->uprobe_session = loads_as(ATTACH_UPROBE_SESSION);
+	/* kernels with sessions have been mended long since */
+	if (f->uprobe_multi && !f->uprobe_session)
+		f->uprobe_multi = uprobe_trial_threads() == 1;
 	btf__free(btf);
 }
 

@@ -18,10 +18,9 @@
 #include "uprobe_link.h"
 
 #define DEFAULT_RINGS 8
+#define FIRST_RINGS_BYTES (4u << 20) /* of all together, and of each at least ... */
+#define FIRST_RING_BYTES (512u << 10)
 #define SHARD_BYTES (sizeof(struct unwind_row) * UNWIND_SHARD_ROWS)
-#define BLOCK_SETS_MAX 65536 /* 16 MiB, for half a million blocks */
-#define BLOCK_SETS_MIN                                                                             \
-	4096 /* fewer are not worth it: a hash alone holds exactly what was asked for */
 
 static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -112,11 +111,10 @@ static int choose_programs(const struct loader *l, const struct loader_options *
 	return 0;
 }
 
-static enum attach_kind choose_kind(const struct loader_options *options,
-				    const struct kernel_features *features)
+enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features)
 {
-	enum attach_kind best = options->link ? options->link : ATTACH_SESSION;
-
+	if (!best)
+		best = ATTACH_SESSION;
 	if (best == ATTACH_SESSION && features->uprobe_session && features->uprobe_multi)
 		return ATTACH_SESSION;
 	return best >= ATTACH_MULTI && features->uprobe_multi ? ATTACH_MULTI : ATTACH_PERF;
@@ -153,32 +151,14 @@ static int size_map(struct bpf_map *map, uint32_t max_entries, bool on_demand)
 	return err;
 }
 
-/* The largest power of two of sets that holds no more than half of the blocks. */
-static uint32_t choose_sets(const struct loader_options *options)
-{
-	uint32_t sets = BLOCK_SETS_MAX;
-
-	if (!options->allocations)
-		return 0;
-	while (sets >= BLOCK_SETS_MIN && sets * SEEP_BLOCK_WAYS > options->max_blocks / 2)
-		sets /= 2;
-	return sets >= BLOCK_SETS_MIN ? sets : 0;
-}
-
 static int configure_blocks(struct loader *l, const struct loader_options *options,
 			    const struct kernel_features *features)
 {
-	uint32_t in_sets;
-	int err;
+	uint32_t in_hash = 1;
 
-	l->nr_sets = choose_sets(options);
-	in_sets = l->nr_sets * SEEP_BLOCK_WAYS;
-	err = bpf_map__set_max_entries(l->skel->maps.block_sets, l->nr_sets ? l->nr_sets : 1);
-	if (err)
-		return err;
-	return size_map(l->skel->maps.blocks,
-			options->allocations ? options->max_blocks - in_sets : 1,
-			features->hash_on_demand);
+	if (options->allocations)
+		loader_size_blocks(l, options, &in_hash);
+	return size_map(l->skel->maps.blocks, in_hash, features->hash_on_demand);
 }
 
 static struct bpf_map *stack_table(const struct seep_bpf *skel, uint32_t table)
@@ -216,6 +196,15 @@ static int configure_walks(struct loader *l)
 	return err;
 }
 
+static uint64_t first_ring_bytes(const struct loader *l)
+{
+	uint64_t bytes = FIRST_RING_BYTES;
+
+	while (2 * bytes * l->nr_rings <= FIRST_RINGS_BYTES)
+		bytes *= 2;
+	return l->max_ring_bytes < bytes ? l->max_ring_bytes : bytes;
+}
+
 static int configure(struct loader *l, const struct loader_options *options,
 		     const struct kernel_features *features)
 {
@@ -225,7 +214,7 @@ static int configure(struct loader *l, const struct loader_options *options,
 
 	config->max_frames = options->max_frames;
 	config->nr_rings = l->nr_rings;
-	config->wakeup_bytes = (uint32_t)(options->ring_bytes / 8);
+	config->wakeup_bytes = (uint32_t)(first_ring_bytes(l) / 8);
 	config->task_storage = features->task_storage;
 	config->task_pt_regs = features->task_pt_regs;
 	config->memo = 1;
@@ -233,7 +222,7 @@ static int configure(struct loader *l, const struct loader_options *options,
 	err = configure_blocks(l, options, features);
 	if (!err)
 		err = configure_walks(l);
-	config->block_sets = l->nr_sets;
+	config->block_table = l->max_block_shards != 0;
 	if (!err)
 		err = configure_stacks(l, options, features);
 	if (!err)
@@ -252,20 +241,44 @@ static int configure(struct loader *l, const struct loader_options *options,
 	return err ? err : choose_programs(l, options, features);
 }
 
-static int make_rings(struct loader *l, uint64_t bytes)
+static int make_ring(struct loader *l, uint32_t ring, uint64_t bytes)
 {
-	int outer = bpf_map__fd(l->skel->maps.rings), fd;
-	uint32_t i;
+	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "seep_ring", 0, 0, (uint32_t)bytes, NULL);
+	int err;
 
-	for (i = 0; i < l->nr_rings; i++) {
-		fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "seep_ring", 0, 0, (uint32_t)bytes, NULL);
-		if (fd < 0)
-			return -errno;
-		l->ring_fd[i] = fd;
-		if (bpf_map_update_elem(outer, &i, &fd, BPF_ANY))
-			return -errno;
+	if (fd < 0)
+		return -errno;
+	/* Returns when no program uses the one that was there. */
+	if (bpf_map_update_elem(bpf_map__fd(l->skel->maps.rings), &ring, &fd, BPF_ANY)) {
+		err = -errno;
+		fd_close(&fd);
+		return err;
 	}
+	l->ring_fd[ring] = fd;
+	l->ring_bytes[ring] = bytes;
 	return 0;
+}
+
+static int make_rings(struct loader *l)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < l->nr_rings && !err; i++)
+		err = make_ring(l, i, first_ring_bytes(l));
+	return err;
+}
+
+int loader_grow_ring(struct loader *l, uint32_t ring, int *old_fd)
+{
+	int fd = l->ring_fd[ring], err;
+
+	if (l->ring_bytes[ring] >= l->max_ring_bytes)
+		return -ENOSPC;
+	err = make_ring(l, ring, l->max_ring_bytes);
+	if (!err)
+		*old_fd = fd;
+	return err;
 }
 
 /* The array itself, not a copy. */
@@ -285,7 +298,6 @@ static int map_array(const struct bpf_map *map, size_t bytes, void **out, size_t
 
 static int map_arrays(struct loader *l)
 {
-	size_t bytes;
 	int err = map_array(l->skel->maps.slots, sizeof(struct slot_value) * (l->max_targets + 1),
 			    (void **)&l->slots, &l->slots_bytes);
 
@@ -297,10 +309,7 @@ static int map_arrays(struct loader *l)
 		err = map_array(l->skel->maps.unwind_mappings,
 				sizeof(struct unwind_mapping) * l->max_mappings,
 				(void **)&l->mappings, &l->mappings_bytes);
-	if (!err && l->nr_sets)
-		err = map_array(l->skel->maps.block_sets, sizeof(struct block_set) * l->nr_sets,
-				(void **)&l->sets, &bytes);
-	return err;
+	return err ? err : loader_make_blocks(l);
 }
 
 int loader_new(const struct loader_options *options, const struct kernel_features *features,
@@ -318,7 +327,8 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	l->nr_cpus = libbpf_num_possible_cpus();
 	l->max_targets = options->max_targets;
 	l->max_mappings = options->max_mappings;
-	l->kind = choose_kind(options, features);
+	l->kind = loader_choose_kind(options->link, features);
+	l->max_ring_bytes = options->ring_bytes;
 	l->nr_rings = options->nr_rings;
 	if (!l->nr_rings)
 		l->nr_rings = l->nr_cpus < DEFAULT_RINGS ? (uint32_t)l->nr_cpus : DEFAULT_RINGS;
@@ -330,7 +340,7 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	if (!err)
 		err = seep_bpf__load(l->skel);
 	if (!err)
-		err = make_rings(l, options->ring_bytes);
+		err = make_rings(l);
 	if (!err)
 		err = map_arrays(l);
 	if (err)
@@ -356,8 +366,7 @@ void loader_free(struct loader *l)
 		if (l->shard[i])
 			(void)munmap(l->shard[i], SHARD_BYTES);
 	}
-	if (l->sets)
-		(void)munmap(l->sets, sizeof(struct block_set) * l->nr_sets);
+	loader_unmap_blocks(l);
 	for (i = 0; i < SEEP_MAX_RINGS; i++)
 		fd_close(&l->ring_fd[i]);
 	seep_bpf__destroy(l->skel);
@@ -378,6 +387,11 @@ int loader_program_fd(const struct loader *l, enum loader_program program)
 uint32_t loader_nr_rings(const struct loader *l)
 {
 	return l->nr_rings;
+}
+
+uint64_t loader_ring_bytes(const struct loader *l, uint32_t ring)
+{
+	return l->ring_bytes[ring];
 }
 
 int loader_ring_fd(const struct loader *l, uint32_t ring)

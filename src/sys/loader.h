@@ -57,7 +57,7 @@ struct loader_options {
 	bool allocations;    /* load what follows allocators and mappings */
 	bool faults;	     /* load what follows page faults */
 	uint32_t nr_rings;   /* 0: one for each CPU, at most 8 */
-	uint64_t ring_bytes; /* of one ring */
+	uint64_t ring_bytes; /* that one ring may grow to; a power of two */
 	uint32_t max_blocks, max_targets;
 	uint32_t max_stacks; /* of up to 23 frames, and of up to 55; fewer that are deeper */
 	uint32_t max_frames;
@@ -72,11 +72,20 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	       struct loader **out);
 void loader_free(struct loader *loader);
 
+/* What a kernel has, no better than best; 0: the best. */
+enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features);
 /* What uprobes are to be tied by: programs are loaded for one kind alone. */
 enum attach_kind loader_attach_kind(const struct loader *loader);
 int loader_program_fd(const struct loader *loader, enum loader_program program);
 uint32_t loader_nr_rings(const struct loader *loader);
 int loader_ring_fd(const struct loader *loader, uint32_t ring);
+uint64_t loader_ring_bytes(const struct loader *loader, uint32_t ring);
+/*
+ * Programs write to a new ring, as large as it may be, from now on: *old_fd is the one that they have left, and the caller's to
+ * read out and close. 0; -ENOSPC: it is that large; or what the kernel says. Waits some 20 ms for programs to
+ * leave the old one, so that it is done once and not in steps.
+ */
+int loader_grow_ring(struct loader *loader, uint32_t ring, int *old_fd);
 
 /* All programs start, or stop, at this moment. */
 void loader_arm(struct loader *loader, bool armed);
@@ -105,6 +114,12 @@ uint64_t loader_lost_events(const struct loader *loader);
 
 /* The frames of a stack id; -ENOENT. */
 int loader_stack(const struct loader *loader, uint32_t stack, struct stack_value *out);
+
+/*
+ * The block table begins small. Call it from time to time: makes it four times as large when many blocks have found no
+ * room in it, up to what max_blocks needs. 0 or a negative errno: it stays as it is, and works.
+ */
+int loader_grow_blocks(struct loader *loader);
 
 /* The block map. Calls visit() for every block; those that come or go meanwhile may be missed, a block that stays is
  * seen at least once. */

@@ -3,17 +3,175 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
+#include "fd.h"
 #include "loader_impl.h"
 #include "seep.skel.h"
 
 #define BATCH 4096
+#define SHARD_BYTES (sizeof(struct block_set) * SEEP_BLOCK_SHARD_SETS)
+#define SHARD_BLOCKS (SEEP_BLOCK_SHARD_SETS * SEEP_BLOCK_WAYS)
+#define FIRST_SHARDS 2u /* 2 MiB, for 65536 blocks at most */
+/* Fewer blocks than this are not worth a table: a hash alone holds exactly what was asked for. */
+#define TABLE_MIN_BLOCKS (2 * FIRST_SHARDS * SHARD_BLOCKS)
+/* A hash takes 16 bytes of memory for each block that it might hold. It is for those that find their set full. */
+#define HASH_SHARE 16
+#define HASH_MIN 65536u
+#define OVERFLOW_SHARE 64 /* one place of so many: then the table is some three quarters full */
 
-static struct block_set *set_of(const struct loader *l, const struct block_key *key)
+void loader_size_blocks(struct loader *l, const struct loader_options *options,
+			uint32_t *hash_entries)
 {
-	if (!l->sets)
-		return NULL;
-	return &l->sets[SEEP_BLOCK_HASH(key->addr, key->proc) & (l->nr_sets - 1)];
+	uint32_t shards = FIRST_SHARDS, in_hash = options->max_blocks / HASH_SHARE;
+
+	*hash_entries = options->max_blocks;
+	if (options->max_blocks < TABLE_MIN_BLOCKS)
+		return;
+	while ((uint64_t)shards * SHARD_BLOCKS < options->max_blocks &&
+	       shards << SEEP_BLOCK_GROWTH_BITS <= SEEP_BLOCK_MAX_SHARDS)
+		shards <<= SEEP_BLOCK_GROWTH_BITS;
+	l->max_block_shards = shards;
+	*hash_entries = in_hash > HASH_MIN ? in_hash : HASH_MIN;
+}
+
+/* A shard, mapped; its descriptor. */
+static int make_shard(struct loader *l, uint32_t shard)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	struct block_set *sets;
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "seep_blocks", sizeof(shard), sizeof(*sets),
+				SEEP_BLOCK_SHARD_SETS, &options);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	sets = mmap(NULL, SHARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (sets == MAP_FAILED) {
+		err = -errno;
+		fd_close(&fd);
+		return err;
+	}
+	l->block_shard[shard] = sets;
+	return fd;
+}
+
+/* All at once: for each single one the kernel would wait until all programs have been left. */
+static int publish_shards(const struct loader *l, const uint32_t *shard, const int *fd, uint32_t nr)
+{
+	int outer = bpf_map__fd(l->skel->maps.block_shards);
+	uint32_t i, done = nr;
+
+	if (!bpf_map_update_batch(outer, shard, fd, &done, NULL))
+		return 0;
+	for (i = 0; i < nr; i++) {
+		if (bpf_map_update_elem(outer, &shard[i], &fd[i], BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Shards come before the mask that leads to them. Where it fails, those that are there stay unused. */
+static int set_shards(struct loader *l, uint32_t nr)
+{
+	uint32_t first = l->nr_block_shards, made = 0, i;
+	uint32_t *shard = calloc(nr, sizeof(*shard));
+	int *fd = calloc(nr, sizeof(*fd)), err = shard && fd ? 0 : -ENOMEM;
+
+	for (; first + made < nr && !err; made += !err) {
+		shard[made] = first + made;
+		fd[made] = make_shard(l, first + made);
+		err = fd[made] < 0 ? fd[made] : 0;
+	}
+	if (!err)
+		err = publish_shards(l, shard, fd, made);
+	for (i = 0; i < made; i++)
+		fd_close(&fd[i]);
+	if (!err) {
+		__atomic_store_n(&l->nr_block_shards, nr, __ATOMIC_RELEASE);
+		__atomic_store_n(&l->skel->bss->block_mask, nr * SEEP_BLOCK_SHARD_SETS - 1,
+				 __ATOMIC_SEQ_CST);
+	}
+	free(shard);
+	free(fd);
+	return err;
+}
+
+int loader_make_blocks(struct loader *l)
+{
+	if (!l->max_block_shards)
+		return 0;
+	l->block_shard = calloc((size_t)l->max_block_shards << SEEP_BLOCK_GROWTH_BITS,
+				sizeof(*l->block_shard));
+	if (!l->block_shard)
+		return -ENOMEM;
+	l->skel->bss->block_mask_first = FIRST_SHARDS * SEEP_BLOCK_SHARD_SETS - 1;
+	return set_shards(l, FIRST_SHARDS);
+}
+
+static void *grow(void *arg)
+{
+	struct loader *l = arg;
+
+	l->grow_error = set_shards(l, l->nr_block_shards << SEEP_BLOCK_GROWTH_BITS);
+	__atomic_store_n(&l->has_grown, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int grow_end(struct loader *l)
+{
+	(void)pthread_join(l->grower, NULL);
+	l->is_growing = l->has_grown = false;
+	if (l->grow_error) /* not again and again */
+		l->max_block_shards = l->nr_block_shards;
+	return l->grow_error;
+}
+
+void loader_unmap_blocks(struct loader *l)
+{
+	uint32_t i;
+
+	if (l->is_growing)
+		(void)grow_end(l);
+	for (i = 0; l->block_shard && i < l->nr_block_shards << SEEP_BLOCK_GROWTH_BITS; i++) {
+		if (l->block_shard[i])
+			(void)munmap(l->block_shard[i], SHARD_BYTES);
+	}
+	free(l->block_shard);
+}
+
+/* In a thread, because it takes a tenth of a second, in which the rings would not be read. */
+int loader_grow_blocks(struct loader *l)
+{
+	uint64_t in_hash = __atomic_load_n(&l->skel->bss->blocks_in_hash, __ATOMIC_RELAXED);
+	uint64_t room = (uint64_t)l->nr_block_shards * SHARD_BLOCKS;
+
+	if (l->is_growing)
+		return __atomic_load_n(&l->has_grown, __ATOMIC_ACQUIRE) ? grow_end(l) : 0;
+	if (l->nr_block_shards >= l->max_block_shards ||
+	    in_hash - l->hash_seen < room / OVERFLOW_SHARE)
+		return 0;
+	l->hash_seen = in_hash;
+	l->is_growing = !pthread_create(&l->grower, NULL, grow, l);
+	return l->is_growing ? 0 : -EAGAIN;
+}
+
+static struct block_set *set_at(const struct loader *l, uint32_t set)
+{
+	return &l->block_shard[set >> SEEP_BLOCK_SHARD_BITS][set & (SEEP_BLOCK_SHARD_SETS - 1)];
+}
+
+/* The sets where a block may lie, as the tables had it that there have been: how many, at most SEEP_BLOCK_LEVELS. */
+static unsigned int sets_of(const struct loader *l, const struct block_key *key,
+			    struct block_set *set[SEEP_BLOCK_LEVELS])
+{
+	uint32_t shards = __atomic_load_n(&l->nr_block_shards, __ATOMIC_ACQUIRE),
+		 hash = SEEP_BLOCK_HASH(key->addr, key->proc);
+	unsigned int nr = 0;
+
+	for (; shards >= FIRST_SHARDS && nr < SEEP_BLOCK_LEVELS; shards >>= SEEP_BLOCK_GROWTH_BITS)
+		set[nr++] = set_at(l, hash & (shards * SEEP_BLOCK_SHARD_SETS - 1));
+	return nr;
 }
 
 static uint64_t way_addr(const struct block_set *set, unsigned int way)
@@ -34,27 +192,36 @@ static bool read_way(const struct block_set *set, unsigned int way, struct block
 	return way_addr(set, way) == addr;
 }
 
+static int walk_set(const struct block_set *set,
+		    int (*visit)(const struct block_key *key, const struct block_value *value,
+				 void *arg),
+		    void *arg)
+{
+	struct block_value value;
+	struct block_key key;
+	unsigned int way;
+	int err = 0;
+
+	for (way = 0; way < SEEP_BLOCK_WAYS && !err; way++) {
+		if (read_way(set, way, &key, &value))
+			err = visit(&key, &value, arg);
+	}
+	return err;
+}
+
 static int walk_sets(const struct loader *l,
 		     int (*visit)(const struct block_key *key, const struct block_value *value,
 				  void *arg),
 		     void *arg)
 {
-	struct block_value value;
-	struct block_key key;
-	unsigned int way;
+	uint32_t nr =
+		__atomic_load_n(&l->nr_block_shards, __ATOMIC_ACQUIRE) * SEEP_BLOCK_SHARD_SETS;
 	uint32_t i;
-	int err;
+	int err = 0;
 
-	for (i = 0; l->sets && i < l->nr_sets; i++) {
-		for (way = 0; way < SEEP_BLOCK_WAYS; way++) {
-			if (!read_way(&l->sets[i], way, &key, &value))
-				continue;
-			err = visit(&key, &value, arg);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
+	for (i = 0; i < nr && !err; i++)
+		err = walk_set(set_at(l, i), visit, arg);
+	return err;
 }
 
 static int walk_hash(const struct loader *l,
@@ -96,16 +263,28 @@ int loader_walk_blocks(const struct loader *l,
 	return err ? err : walk_hash(l, visit, arg);
 }
 
-int loader_has_block(const struct loader *l, const struct block_key *key, uint64_t birth_ns)
+static bool set_has(const struct block_set *set, const struct block_key *key, uint64_t birth_ns)
 {
-	const struct block_set *set = set_of(l, key);
 	struct block_value value;
 	struct block_key found;
 	unsigned int way;
 
-	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
+	for (way = 0; way < SEEP_BLOCK_WAYS; way++) {
 		if (read_way(set, way, &found, &value) && found.addr == key->addr &&
 		    found.proc == key->proc && value.birth_ns == birth_ns)
+			return true;
+	}
+	return false;
+}
+
+int loader_has_block(const struct loader *l, const struct block_key *key, uint64_t birth_ns)
+{
+	struct block_set *set[SEEP_BLOCK_LEVELS];
+	unsigned int nr = sets_of(l, key, set), i;
+	struct block_value value;
+
+	for (i = 0; i < nr; i++) {
+		if (set_has(set[i], key, birth_ns))
 			return 1;
 	}
 	if (bpf_map_lookup_elem(bpf_map__fd(l->skel->maps.blocks), key, &value))
@@ -113,17 +292,25 @@ int loader_has_block(const struct loader *l, const struct block_key *key, uint64
 	return value.birth_ns == birth_ns;
 }
 
-void loader_forget_block(struct loader *l, const struct block_key *key)
+static void set_forget(struct block_set *set, const struct block_key *key)
 {
-	struct block_set *set = set_of(l, key);
-	__u64 addr = key->addr;
 	unsigned int way;
+	__u64 addr;
 
-	for (way = 0; set && way < SEEP_BLOCK_WAYS; way++) {
+	for (way = 0; way < SEEP_BLOCK_WAYS; way++) {
+		addr = key->addr;
 		if (way_addr(set, way) == addr && set->block[way].proc == key->proc)
 			(void)__atomic_compare_exchange_n(&set->addr[way], &addr, 0, false,
 							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-		addr = key->addr;
 	}
+}
+
+void loader_forget_block(struct loader *l, const struct block_key *key)
+{
+	struct block_set *set[SEEP_BLOCK_LEVELS];
+	unsigned int nr = sets_of(l, key, set), i;
+
+	for (i = 0; i < nr; i++)
+		set_forget(set[i], key);
 	(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.blocks), key);
 }

@@ -3,6 +3,8 @@
 #ifndef SEEP_SYS_LOADER_IMPL_H
 #define SEEP_SYS_LOADER_IMPL_H
 
+#include <pthread.h>
+
 #include "loader.h"
 
 struct seep_bpf; /* seep.skel.h */
@@ -12,10 +14,18 @@ struct loader {
 	enum attach_kind kind;
 	uint32_t nr_rings;
 	int ring_fd[SEEP_MAX_RINGS];
+	uint64_t ring_bytes[SEEP_MAX_RINGS], max_ring_bytes;
 	struct slot_value *slots; /* the map itself */
 	size_t slots_bytes;
-	struct block_set *sets; /* likewise; NULL: there are none */
-	uint32_t nr_sets;
+	/* likewise, the shards of the block table */
+	struct block_set **block_shard;
+	uint32_t nr_block_shards, max_block_shards; /* powers of two; 0: there is none */
+	/* Growing, by a thread that owns what lies behind nr_block_shards until it has raised that. */
+	pthread_t grower;
+	bool is_growing;    /* it has to be joined */
+	bool has_grown;	    /* it is over; atomic */
+	int grow_error;	    /* how it ended */
+	uint64_t hash_seen; /* blocks_in_hash when it last grew */
 	/* likewise, for the unwinder */
 	struct unwind_process *processes;
 	struct unwind_mapping *mappings;
@@ -26,5 +36,11 @@ struct loader {
 	int nr_cpus;
 	struct seep_counters *scratch; /* one for each CPU */
 };
+
+/* loader_blocks.c: the block table, which is made after the programs are loaded */
+void loader_size_blocks(struct loader *loader, const struct loader_options *options,
+			uint32_t *hash_entries);
+int loader_make_blocks(struct loader *loader);
+void loader_unmap_blocks(struct loader *loader);
 
 #endif

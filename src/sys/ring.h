@@ -10,8 +10,12 @@
 
 struct ring_set;
 
-/* What is read goes to take(); a negative return stops the reading. take's record is valid only until it returns. */
-int ring_set_new(const struct loader *loader, int (*take)(const void *record, size_t nr, void *arg),
+/*
+ * Rings begin small; one that is found a quarter full is exchanged for one of full size.
+ *
+ * What is read goes to take(); a negative return stops the reading. take's record is valid only until it returns.
+ */
+int ring_set_new(struct loader *loader, int (*take)(const void *record, size_t nr, void *arg),
 		 void *arg, struct ring_set **out);
 void ring_set_free(struct ring_set *set);
 

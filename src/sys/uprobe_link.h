@@ -14,7 +14,8 @@
  *   trapped; if it returns 0, it is. Whether it is at the return bpf_session_is_return() tells it, and
  *   bpf_session_cookie() gives it 8 bytes that last from the entry to the return.
  * - Entry and return programs have to return 0: before f505005bc742 (6.13) a 1 removed the probe.
- * - Before 46ba0e49b642 (6.10, 6.6.35) a link to a process ran for its first thread alone.
+ * - Before 46ba0e49b642 (6.10, 6.6.35) a link to a process ran for its first thread alone:
+ *   uprobe_trial_threads() of uprobe_trial.h finds out.
  * - A child of fork() inherits the traps of a link to its parent, and pays for them, though no program runs; what a
  *   perf event has set goes away at the child's first hit.
  * - Attaching takes some 0.1 to 17 ms, closing 20 to 50 ms, for all the places of a link together; the targets run

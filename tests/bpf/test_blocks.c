@@ -36,15 +36,34 @@ static void assert_taken(unsigned int i, __u32 proc)
 	assert_false(block_take(&key, &block));
 }
 
+static char shard_map;
+
+/* A table of so many sets. */
+static void table_of(__u32 sets)
+{
+	config.block_table = 1;
+	block_mask = block_mask_first = sets - 1;
+	blocks_in_hash = 0;
+	fake_map_register(&block_shards,
+			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+						   .key_bytes = sizeof(__u32),
+						   .value_bytes = sizeof(void *),
+						   .max_entries = 1});
+	fake_map_register(&shard_map,
+			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY,
+						   .key_bytes = sizeof(__u32),
+						   .value_bytes = sizeof(struct block_set),
+						   .max_entries = SEEP_BLOCK_SHARD_SETS});
+	fake_inner_add(&block_shards, 0, &shard_map);
+}
+
 /* One set: what all blocks have to share. */
 static struct block_set *one_set(void)
 {
 	__u32 zero = 0;
 
-	config.block_sets = 1;
-	blocks_in_hash = 0;
-	MAP_REGISTER(block_sets);
-	return fake_map_value(&block_sets, &zero, 0);
+	table_of(1);
+	return fake_map_value(&shard_map, &zero, 0);
 }
 
 static void test_a_set_and_the_hash_behind(void **state)
@@ -125,6 +144,29 @@ static void test_no_room(void **state)
 	assert_int_equal(fake_map_nr(&blocks), 5);
 }
 
+/* Blocks of smaller tables are found where those had them, and freed, and new ones go to the large one. */
+static void test_growth(void **state)
+{
+	unsigned int i, nr = 200;
+
+	(void)state;
+	table_of(4);
+	for (i = 0; i < nr; i++) {
+		if (i == 20)
+			block_mask = 15;
+		if (i == 60)
+			block_mask = 63;
+		assert_int_equal(put(i, PROC), 0);
+	}
+	for (i = 0; i < nr; i++)
+		assert_int_equal(put(i, PROC), -EEXIST);
+	assert_true(blocks_in_hash < 40);
+	for (i = 0; i < nr; i++)
+		assert_taken(i, PROC);
+	for (i = 0; i < nr; i++)
+		assert_int_equal(put(i, PROC), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +175,7 @@ int main(void)
 		machine_test(test_equal_addresses),
 		machine_test(test_a_place_being_taken),
 		machine_test(test_no_room),
+		machine_test(test_growth),
 	};
 
 	return cmocka_run_group_tests_name("blocks", tests, NULL, NULL);

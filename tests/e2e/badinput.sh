@@ -217,6 +217,14 @@ leaks -p $$ -f text --json
 leaks -p $$ --ring-size 5000
 leaks -p $$ --ring-size 1
 leaks -p $$ --max-blocks 0
+leaks -p $$ --max-overhead 0
+leaks -p $$ --max-overhead 0%
+leaks -p $$ --max-overhead -1
+leaks -p $$ --max-overhead many
+leaks -p $$ --max-cpu 0
+leaks -p $$ --max-memory 0
+leaks -p $$ --sample 0
+leaks -p $$ --sample most
 leaks -p $$ --no-such-option
 leaks -p $$ -x
 leaks -p $$ -- true

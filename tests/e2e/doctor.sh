@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What seep doctor says of the code that a process maps, and that it says what everything costs. What it says of hazards
-# is in hazard.sh.
+# What seep doctor says of the code that a process maps, that it says what everything costs, and what it predicts. What
+# it says of hazards is in hazard.sh.
 set -u
 . "$TOP/tests/e2e/lib.sh"
 
 E2E=$BUILD/tests/e2e
 
-# expect_line NAME PATTERN: one line of the last run matches the extended regular expression as a whole.
+# expect_line NAME PATTERN: one line of the last run matches the extended regular expression as a whole. Lines that go
+# on in the next one are taken for one.
 expect_line() {
 	local nr
-	nr=$(grep -cxE -- "$2" "$WORK/seep.out")
+	nr=$(awk '/^ {16}/ { sub(/^ +/, " "); line = line $0; next } NR > 1 { print line } { line = $0 } END { print line }' \
+		"$WORK/seep.out" | grep -cxE -- "$2")
 	if [ "$nr" = 1 ]; then
 		passes "$1"
 	else
@@ -20,7 +22,9 @@ expect_line() {
 }
 
 costs_are_measured() {
-	if [ "$(grep -cE '^ +[1-9][0-9]* ns  entry' "$WORK/seep.out")" = 4 ]; then
+	if [ "$(grep -cE '^  (perf|multi|session)( +[1-9][0-9]* ns){4}$' "$WORK/seep.out")" = 3 ] ||
+		{ [ "$(grep -cE '^  (multi|session) +not on this kernel$' "$WORK/seep.out")" -ge 1 ] &&
+			grep -qE '^  perf( +[1-9][0-9]* ns){4}$' "$WORK/seep.out"; }; then
 		passes "what a probe costs"
 	else
 		fails "what a probe costs" "$(grep -A 4 '^cost' "$WORK/seep.out")"
@@ -45,20 +49,59 @@ code_of() { # STATUS COMMAND...
 private_libraries libc.so.6 || exit 1
 cp "$E2E/cases" "$WORK/full"
 code_of 0 "$WORK/full"
-expect_line "new code is told of" "  yes  records of new code \(perf MMAP2\)"
+expect_line "new code is told of" "  yes  records of new code \(perf MMAP2\) +followed as it is mapped"
 costs_are_measured
 expect_line "a file with debug information" \
-	" +[1-9][0-9]* KiB  $WORK/full: [1-9][0-9]* unwind rows, names from its debug information"
-expect_line "the C library" " +[1-9][0-9]* KiB  $WORK/lib/libc\.so\.6: [1-9][0-9]{3,} unwind rows, .*names.*"
+	" +[1-9][0-9]* KiB  $WORK/full [1-9][0-9]* unwind rows, names from its debug information"
+expect_line "the C library" " +[1-9][0-9]* KiB  $WORK/lib/libc\.so\.6 [1-9][0-9]{3,} unwind rows, .*names.*"
 expect_line "no code made at run time" "  none made at run time"
 sizes_fall
+
+# number PATTERN: what stands before PATTERN in the last run, without its commas.
+number() {
+	sed -nE "s/^ +([0-9,.]+) +$1\$/\\1/p" "$WORK/seep.out" | tr -d ,
+}
+
+# expect_number NAME PATTERN CONDITION: an awk condition on n.
+expect_number() {
+	local n
+	n=$(number "$2")
+	if [ -n "$n" ] && awk -v n="$n" "BEGIN { exit !($3) }"; then
+		passes "$1"
+	else
+		fails "$1" "'$n' and not $3" "$(grep -A 12 '^calls' "$WORK/seep.out")"
+	fi
+}
+
+if grep -q '^calls: not counted: this kernel has no multi links$' "$WORK/seep.out"; then
+	skips "calls are counted" "this kernel has no multi links"
+else
+	expect_number "nobody calls an allocator" "allocating calls in all a second" "n == 0"
+	expect_number "and it would cost nothing" "%  every allocation" "n == 0"
+	expect_line "so every allocation would be followed" " +0\.0 %  as a run would start: every allocation"
+	LD_LIBRARY_PATH=$WORK/lib perl -e 'while (1) { @a = map { "x" x $_ } 1 .. 500 }' &
+	started+=($!)
+	seep_run doctor -p $!
+	kill -KILL $!
+	wait $! 2>/dev/null
+	expect_number "calls are counted" "allocating calls in all a second" "n > 0"
+	every=$(number "%  every allocation")
+	expect_number "what it would cost" "%  every allocation" "n > 0 && n < 100"
+	expect_number "less with samples" "%  a sample each 512\.0 KiB" "n > 0 && n < ${every:-0}"
+	expect_number "and no more than a run may" "%  as a run would start: .*" "n <= 5"
+fi
+if awk '/^code/ { exit } length > 80 && !/  \// { exit 1 }' "$WORK/seep.out"; then
+	passes "no line is too long"
+else
+	fails "no line is too long" "$(awk 'length > 80' "$WORK/seep.out")"
+fi
 
 strip -o "$WORK/stripped" "$E2E/cases"
 objcopy --remove-section .eh_frame --remove-section .eh_frame_hdr --strip-debug "$E2E/cases" "$WORK/bare"
 code_of 0 "$WORK/stripped"
 expect_line "a file that was stripped" \
-	" +[1-9][0-9]* KiB  $WORK/stripped: [1-9][0-9]* unwind rows, (names from dynamic symbols only|no names)"
+	" +[1-9][0-9]* KiB  $WORK/stripped [1-9][0-9]* unwind rows, (names from dynamic symbols only|no names)"
 code_of 0 "$WORK/bare"
 expect_line "a file without call frame information" \
-	" +[1-9][0-9]* KiB  $WORK/bare: no call frame information, names from its symbol table only"
+	" +[1-9][0-9]* KiB  $WORK/bare no call frame information, names from its symbol table only"
 plan

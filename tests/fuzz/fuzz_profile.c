@@ -21,10 +21,17 @@ static void start(struct profile *profile, uint32_t mode)
 				 .mode = mode,
 				 .fault_period = 1,
 				 .sample_bytes = 1};
+	struct record_sampling sampling = {.head = {.kind = RECORD_SAMPLING}, .tag = 1};
 
 	last_ns = run.head.time_ns;
 	if (profile_feed(profile, &run, sizeof(run)))
 		abort();
+	/* From exact blocks' neighbours to weights that no sum should hold. */
+	for (; sampling.tag < 64; sampling.tag++) {
+		sampling.period_bytes = 1ull << (sampling.tag - 1);
+		if (profile_feed(profile, &sampling, sizeof(sampling)))
+			abort();
+	}
 }
 
 static void tick(struct profile *profile, uint8_t how_long)
@@ -45,11 +52,15 @@ static void ignore(uint32_t proc, uint64_t address, void *arg)
 
 static void check_report(struct profile *profile, const struct report_options *options)
 {
+	const struct report_balance *sum;
 	struct strbuf text = {0};
 	struct report report;
 
 	if (profile_report(profile, options, &report))
 		return;
+	sum = &report.balance;
+	if (sum->allocs != sum->frees + sum->live + sum->released + sum->lost_allocs)
+		abort();
 	for (size_t i = 0; i < report.nr_targets; i++) {
 		const struct report_balance *b = &report.target[i].balance;
 
@@ -87,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nr)
 {
 	static const struct report_options options[] = {
 		{.allocator_frames = true},
-		{.top = 3, .min_age_ns = 1000000000},
+		{.top = 3, .min_age_ns = 1000000000, .by = BY_COMM},
 	};
 	struct profile *profile = profile_new();
 	size_t at;

@@ -16,6 +16,7 @@
 #include "probecode.h"
 #include "uprobe_link.h"
 #include "uprobe_program.h"
+#include "uprobe_trial.h"
 
 #define NR_COUNTERS 8
 #define FIRST 64 /* offsets of functions */
@@ -169,6 +170,19 @@ static void test_other_threads_and_processes(void **state)
 	take_down(&world);
 }
 
+static void test_trial_of_threads(void **state)
+{
+	int answer = uprobe_trial_threads();
+
+	(void)state;
+	if (answer == -EINVAL)
+		skip();
+	/* the kernels that the tests run on have the fix, or no multi links */
+	assert_int_equal(answer, 1);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
 static void test_what_is_wrong(void **state)
 {
 	const uint64_t offset = FIRST;
@@ -205,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_session_that_skips),
 		cmocka_unit_test(test_other_threads_and_processes),
+		cmocka_unit_test(test_trial_of_threads),
 		cmocka_unit_test(test_what_is_wrong),
 	};
 

@@ -165,7 +165,48 @@ static struct report_target server[] = {
 		.allocated_bytes = 19039644                                                        \
 	}
 
-static const struct report leaks = {
+/* Of what is exact, an interval is the number, and a sample is a block. */
+static struct report_interval is(uint64_t n)
+{
+	return (struct report_interval){n, n};
+}
+
+static void fill_balance(struct report_balance *b)
+{
+	b->samples = b->allocs;
+	b->live_samples = b->live;
+	b->allocs_ci = is(b->allocs);
+	b->live_ci = is(b->live);
+	b->live_bytes_ci = is(b->live_bytes);
+	b->allocated_bytes_ci = is(b->allocated_bytes);
+}
+
+static void fill_exact(struct report *report)
+{
+	size_t i;
+
+	report->watched_s = report->duration_s;
+	report->last_watched_s = -1;
+	fill_balance(&report->balance);
+	for (i = 0; i < report->nr_targets; i++)
+		fill_balance(&report->target[i].balance);
+	for (i = 0; i < report->nr_sites; i++) {
+		struct report_site *site = &report->site[i];
+
+		site->group = "";
+		site->nr_processes = 1;
+		site->live_samples = site->live_objects + site->held_objects;
+		site->alloc_samples = site->alloc_objects;
+		site->live_ci = is(site->live_bytes);
+		site->live_objects_ci = is(site->live_objects);
+		site->held_ci = is(site->held_bytes);
+		site->held_objects_ci = is(site->held_objects);
+		site->alloc_ci = is(site->alloc_bytes);
+		site->alloc_objects_ci = is(site->alloc_objects);
+	}
+}
+
+static struct report leaks = {
 	.mode = RUN_LEAKS,
 	.wall_time_s = 1784689445,
 	.duration_s = 60.000012,
@@ -190,6 +231,7 @@ static const struct report leaks = {
 const struct report *sample_leaks(void)
 {
 	fill_deep_stack();
+	fill_exact(&leaks);
 	return &leaks;
 }
 
@@ -197,7 +239,7 @@ const struct report *sample_interval(void)
 {
 	static struct report report;
 
-	report = leaks;
+	report = *sample_leaks();
 	report.final = false;
 	report.duration_s = 10;
 	report.nr_sites = 1;
@@ -205,6 +247,7 @@ const struct report *sample_interval(void)
 	report.nr_mappings = 0;
 	report.balance.lost_allocs = 0;
 	report.balance.allocs--;
+	fill_exact(&report);
 	return &report;
 }
 
@@ -222,6 +265,7 @@ const struct report *sample_nothing(void)
 				 .nr_targets = 1,
 				 .predicted_pct = -1,
 				 .measured_pct = -1};
+	fill_exact(&report);
 	return &report;
 }
 
@@ -278,6 +322,28 @@ static struct report_loss losses[] = {
 	{"something_new", 5},
 };
 
+/* What samples of 1 in 16 would leave of it. */
+static void fill_sampled(struct report *report)
+{
+	size_t i;
+
+	fill_exact(report);
+	report->balance.allocs_ci = (struct report_interval){900, 1150};
+	report->balance.live_ci = (struct report_interval){5, 50};
+	report->balance.live_bytes_ci = (struct report_interval){400, 5000};
+	report->balance.allocated_bytes_ci = (struct report_interval){90000, 115000};
+	report->balance.frees_unknown = 31;
+	report->balance.live_samples = 2;
+	for (i = 0; i < report->nr_sites; i++) {
+		report->site[i].basis = BASIS_SAMPLED;
+		report->site[i].live_samples = 7 - 3 * i;
+		report->site[i].live_ci.low /= 2;
+		report->site[i].live_ci.high = report->site[i].live_ci.high * 7 / 4;
+		report->site[i].live_objects_ci.high *= 2;
+		report->site[i].alloc_objects_ci.high *= 2;
+	}
+}
+
 const struct report *sample_several(void)
 {
 	static struct report report;
@@ -287,6 +353,7 @@ const struct report *sample_several(void)
 		.wall_time_s = 1784689445,
 		.duration_s = 2.5,
 		.sample_bytes = 524288,
+		.basis = BASIS_SAMPLED,
 		.fault_period = 1,
 		.final = true,
 		.incomplete_why = "events were lost and the block map could not be read again: "
@@ -312,6 +379,183 @@ const struct report *sample_several(void)
 		.site = several_sites,
 		.nr_sites = ARRAY_SIZE(several_sites),
 		.nr_sites_all = ARRAY_SIZE(several_sites),
+	};
+	fill_sampled(&report);
+	return &report;
+}
+
+static struct report_step steps[] = {
+	{.mode = STEP_EXACT, .why = STEP_START, .period_bytes = 1, .duty_pct = 100},
+	{.at_s = 12.3,
+	 .mode = STEP_SAMPLED,
+	 .why = STEP_OVER_TARGET,
+	 .period_bytes = 524288,
+	 .duty_pct = 100,
+	 .overhead_pct = 7.1},
+	{.at_s = 20,
+	 .mode = STEP_WINDOWS,
+	 .why = STEP_OVER_CPU,
+	 .period_bytes = 4194304,
+	 .duty_pct = 12.5},
+	{.at_s = 31.25, .mode = STEP_FAULTS, .why = STEP_OVER_MEMORY, .period_bytes = 1},
+	{.at_s = 33,
+	 .mode = STEP_DETACHED,
+	 .why = STEP_OVER_TARGET,
+	 .period_bytes = 1,
+	 .overhead_pct = 0.25},
+	{.at_s = 40.5,
+	 .mode = STEP_SAMPLED,
+	 .why = STEP_ROOM,
+	 .period_bytes = 524288,
+	 .duty_pct = 100},
+};
+
+static struct report_group comms[12];
+
+static void fill_comms(void)
+{
+	static char name[12][16];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(comms); i++) {
+		snprintf(name[i], sizeof(name[i]), "cc%zu", i);
+		comms[i] = (struct report_group){.name = name[i],
+						 .tgid = 100 + (uint32_t)i,
+						 .nr_processes = i ? 1 : 3,
+						 .nr_exited = i == 2,
+						 .live_bytes = 1u << (24 - i),
+						 .live_objects = 1009,
+						 .alloc_bytes = 1u << 26,
+						 .alloc_objects = 10007,
+						 .live_ci = {1u << (23 - i), 1u << (25 - i)},
+						 .alloc_ci = {1u << 25, 1u << 27},
+						 .growth_bytes_per_s = 31.5,
+						 .growth_ci = {i ? -INFINITY : 1, INFINITY}};
+	}
+	comms[0].growth_ci[1] = 64;
+	comms[1].name = "";
+}
+
+static struct report_site comm_sites[] = {
+	{.verdict = VERDICT_LEAKING,
+	 .probability = 0.97,
+	 .basis = BASIS_MIXED,
+	 .tgid = 100,
+	 .comm = "cc0",
+	 .group = "cc0",
+	 .nr_processes = 3,
+	 .evidence = "steady growth, survivors in 29 of 30 epochs, none of its samples ever freed",
+	 .left_bytes = 2097152,
+	 .left_objects = 2003,
+	 .left_ci = {1887436, 2348810},
+	 .left_objects_ci = {1790, 2250},
+	 .held_bytes = 65536,
+	 .held_objects = 61,
+	 .held_ci = {1024, 524288},
+	 .held_objects_ci = {1, 512},
+	 .alloc_bytes = 2162688,
+	 .alloc_objects = 2064,
+	 .alloc_ci = {1900000, 2400000},
+	 .alloc_objects_ci = {1800, 2300},
+	 .live_samples = 317,
+	 .alloc_samples = 317,
+	 .growth_bytes_per_s = 64,
+	 .growth_ci = {50, 78},
+	 .oldest_age_s = 60,
+	 STACK(leak_stack)},
+	{.verdict = VERDICT_UNKNOWN,
+	 .basis = BASIS_SAMPLED,
+	 .tgid = 101,
+	 .comm = "",
+	 .group = "",
+	 .nr_processes = 1,
+	 .evidence = "followed for too short a time to tell",
+	 .left_bytes = 524288,
+	 .left_objects = 8192,
+	 .left_ci = {64, 2900000},
+	 .left_objects_ci = {1, 45000},
+	 .live_ci = {0, 1934000},
+	 .alloc_bytes = 524288,
+	 .alloc_objects = 8192,
+	 .alloc_ci = {64, 2900000},
+	 .alloc_objects_ci = {1, 45000},
+	 .live_samples = 1,
+	 .alloc_samples = 1,
+	 .growth_ci = {-INFINITY, INFINITY},
+	 .oldest_age_s = 3,
+	 STACK(cache_stack)},
+};
+
+static struct report_mapping_site comm_mappings[] = {
+	{.kind = "mmap",
+	 .tgid = 100,
+	 .group = "cc0",
+	 .is_several = true,
+	 .live_bytes = 8192,
+	 .live_mappings = 2,
+	 .mapped_bytes = 8192,
+	 STACK(leak_stack)},
+};
+
+const struct report *sample_mixed(void)
+{
+	static struct report_target targets[14];
+	static struct report report;
+	size_t i;
+
+	fill_comms();
+	for (i = 0; i < ARRAY_SIZE(targets); i++) {
+		targets[i] = (struct report_target){.tgid = 100 + (uint32_t)i,
+						    .comm = "cc0",
+						    .exe = "/usr/bin/cc",
+						    .balance = {.allocs = 7, .live = 7}};
+		fill_balance(&targets[i].balance);
+	}
+	report = (struct report){
+		.mode = RUN_LEAKS,
+		.duration_s = 60,
+		.sample_bytes = 1,
+		.fault_period = 1,
+		.basis = BASIS_MIXED,
+		.basis_note =
+			"exact until 12.3 s, then followed for 23.1 of 60.0 s: live is of the last "
+			"stretch, totals are of all of them and not scaled up",
+		.watched_s = 23.1,
+		.last_watched_s = 59.5,
+		.step = steps,
+		.nr_steps = ARRAY_SIZE(steps),
+		.by = BY_COMM,
+		.group = comms,
+		.nr_groups = ARRAY_SIZE(comms),
+		.final = true,
+		.complete = true,
+		.target = targets,
+		.nr_targets = ARRAY_SIZE(targets),
+		.balance = {.allocs = 10256,
+			    .frees = 0,
+			    .released = 10256,
+			    .failed_allocs = 3,
+			    .frees_unknown_hidden = true,
+			    .allocated_bytes = 2686976,
+			    .samples = 318,
+			    .allocs_ci = {9000, 55000},
+			    .live_ci = {0, 5000},
+			    .live_bytes_ci = {0, 1934000},
+			    .allocated_bytes_ci = {1900000, 4000000},
+			    .exact_known = true,
+			    .exact_calls = 10007,
+			    .exact_bytes = 2700001},
+		.predicted_pct = 4.2,
+		.measured_pct = 4.9,
+		.site = comm_sites,
+		.nr_sites = ARRAY_SIZE(comm_sites),
+		.nr_sites_all = ARRAY_SIZE(comm_sites),
+		.mapping = comm_mappings,
+		.nr_mappings = ARRAY_SIZE(comm_mappings),
+		.held_bytes = 65536,
+		.held_objects = 61,
+		.left_bytes = 2621440,
+		.left_objects = 10195,
 	};
 	return &report;
 }

@@ -13,6 +13,7 @@ const struct report *sample_leaks(void);    /* one target, every verdict */
 const struct report *sample_interval(void); /* the same, in between */
 const struct report *sample_nothing(void);  /* a report of an idle target */
 const struct report *sample_several(void);  /* two targets, sampled, incomplete, with losses */
+const struct report *sample_mixed(void);    /* many targets by comm, steps, windows */
 const struct report *sample_faults(void);   /* one target */
 const struct report *sample_faults_several(void); /* two, sampled */
 

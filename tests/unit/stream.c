@@ -167,7 +167,7 @@ int stream_free(struct stream *s, const struct heap_block *block, uint64_t time_
 	struct event_free e = {.head = head_of(EVENT_FREE, flags, STREAM_PROC, time_ns),
 			       .addr = block->addr,
 			       .birth_ns = block->birth_ns,
-			       .sized = block->size_bytes,
+			       .sized = SEEP_SIZED(block->size_bytes, block->tag),
 			       .stack = block->stack};
 
 	return take(s, &e, sizeof(e));

@@ -119,6 +119,7 @@ static void test_defaults(void **state)
 	assert_int_equal(options->interval_ns, 0);
 	assert_int_equal(options->top, 10);
 	assert_int_equal(options->format, OUT_TEXT);
+	assert_int_equal(options->by, BY_PROCESS);
 	assert_null(options->output);
 	assert_null(options->capture);
 	assert_int_equal(options->min_age_ns, 0);
@@ -128,6 +129,48 @@ static void test_defaults(void **state)
 	assert_int_equal(options->ring_bytes, 8 << 20);
 	assert_int_equal(options->max_blocks, 4 << 20);
 	assert_int_equal(options->max_stacks, 65536);
+	assert_int_equal(options->sample_bytes, 1);
+	assert_true(options->max_overhead == 0.05);
+	assert_true(options->max_cpu == 0);
+	assert_int_equal(options->max_memory_bytes, 0);
+	assert_false(options->force);
+}
+
+static void test_limits(void **state)
+{
+	struct outcome outcome;
+	const struct cli_options *options = ACCEPTED(
+		&outcome, "record", "-o", "file", "-p1", "--sample", "512K", "--max-overhead",
+		"2.5%", "--max-cpu", "150", "--max-memory", "64M", "--force");
+
+	(void)state;
+	assert_int_equal(options->sample_bytes, 512 << 10);
+	assert_true(options->max_overhead == 0.025);
+	assert_true(options->max_cpu == 1.5);
+	assert_int_equal(options->max_memory_bytes, 64 << 20);
+	assert_true(options->force);
+	options = ACCEPTED(&outcome, "leaks", "-p1", "--sample=auto", "--max-overhead=off",
+			   "--max-cpu=5", "--max-cpu=off");
+	assert_int_equal(options->sample_bytes, SAMPLE_AUTO);
+	assert_true(options->max_overhead == 0);
+	assert_true(options->max_cpu == 0);
+	options = ACCEPTED(&outcome, "leaks", "-p1", "--max-overhead", "100");
+	assert_true(options->max_overhead == 1);
+	REFUSED("--max-overhead: '0' is not a percentage above 0 and up to 100", "leaks", "-p1",
+		"--max-overhead", "0");
+	REFUSED("--max-overhead: '0%'", "leaks", "-p1", "--max-overhead", "0%");
+	REFUSED("--max-overhead: '101'", "leaks", "-p1", "--max-overhead", "101");
+	REFUSED("--max-overhead: '-5'", "leaks", "-p1", "--max-overhead", "-5");
+	REFUSED("--max-overhead: '5 %'", "leaks", "-p1", "--max-overhead", "5 %");
+	REFUSED("--max-overhead: 'nan'", "leaks", "-p1", "--max-overhead", "nan");
+	REFUSED("--max-overhead: 'OFF'", "leaks", "-p1", "--max-overhead", "OFF");
+	REFUSED("--max-overhead: ''", "leaks", "-p1", "--max-overhead", "");
+	REFUSED("--max-cpu: '0'", "leaks", "-p1", "--max-cpu", "0");
+	REFUSED("--max-memory: '1M'", "leaks", "-p1", "--max-memory", "1M");
+	REFUSED("--sample: '0'", "leaks", "-p1", "--sample", "0");
+	REFUSED("--sample: '2T'", "leaks", "-p1", "--sample", "2T");
+	REFUSED("--sample: 'some'", "leaks", "-p1", "--sample", "some");
+	REFUSED("unknown option '--max-overhead'", "faults", "-p1", "--max-overhead", "5");
 }
 
 static void test_every_option_of_leaks(void **state)
@@ -166,6 +209,12 @@ static void test_other_commands(void **state)
 	options = ACCEPTED(&outcome, "faults", "-p", "1", "--top", "all");
 	assert_int_equal(options->command, CMD_FAULTS);
 	assert_int_equal(options->top, 0);
+	options = ACCEPTED(&outcome, "faults", "-p", "1", "--by", "cgroup");
+	assert_int_equal(options->by, BY_CGROUP);
+	options = ACCEPTED(&outcome, "leaks", "-p1,2", "--by=comm");
+	assert_int_equal(options->by, BY_COMM);
+	options = ACCEPTED(&outcome, "report", "file", "--by", "process");
+	assert_int_equal(options->by, BY_PROCESS);
 	options = ACCEPTED(&outcome, "record", "--faults", "-o", "file", "-p", "1");
 	assert_int_equal(options->command, CMD_RECORD);
 	assert_true(options->record_faults);
@@ -267,6 +316,8 @@ static void test_malformed_values(void **state)
 	REFUSED("--top: '0'", "leaks", "-p1", "--top", "0");
 	REFUSED("--top: 'ALL'", "leaks", "-p1", "--top", "ALL");
 	REFUSED("--format: 'xml'", "leaks", "-p1", "-f", "xml");
+	REFUSED("--by: 'pid'", "leaks", "-p1", "--by", "pid");
+	REFUSED("--by: ''", "report", "file", "--by", "");
 	REFUSED("--format: ''", "leaks", "-p1", "-f", "");
 	REFUSED("--output: ''", "leaks", "-p1", "-o", "");
 	REFUSED("--min-age: '1d'", "leaks", "-p1", "--min-age", "1d");
@@ -445,6 +496,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_option_of_leaks),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_other_commands),
 		cmocka_unit_test(test_data_formats_have_all_sites),
 		cmocka_unit_test(test_command_to_start),

@@ -34,6 +34,12 @@ static void test_several_targets(void **state)
 	check_golden(sample_several(), "several.folded");
 }
 
+static void test_many_targets_by_comm(void **state)
+{
+	(void)state;
+	check_golden(sample_mixed(), "mixed.folded");
+}
+
 static void test_faults(void **state)
 {
 	(void)state;
@@ -124,9 +130,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leaks),	  cmocka_unit_test(test_several_targets),
-		cmocka_unit_test(test_faults),	  cmocka_unit_test(test_nothing_is_no_line),
-		cmocka_unit_test(test_names),	  cmocka_unit_test(test_same_stacks_are_one_line),
+		cmocka_unit_test(test_leaks),
+		cmocka_unit_test(test_several_targets),
+		cmocka_unit_test(test_many_targets_by_comm),
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_nothing_is_no_line),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_same_stacks_are_one_line),
 		cmocka_unit_test(test_no_memory),
 	};
 

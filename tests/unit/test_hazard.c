@@ -92,6 +92,78 @@ static void test_verdicts(void **state)
 	}
 }
 
+/* Kernels by their links: before 6.6, from 6.6 on, from 6.13 on; without uprobes for perf events; and without any. */
+static const struct kernel_features perf = {.uprobe_pmu = true};
+static const struct kernel_features multi = {.uprobe_pmu = true, .uprobe_multi = true};
+static const struct kernel_features session = {
+	.uprobe_pmu = true, .uprobe_multi = true, .uprobe_session = true};
+static const struct kernel_features no_pmu = {.uprobe_multi = true, .uprobe_session = true};
+static const struct kernel_features lame = {.uprobe_pmu = true, .uprobe_session = true};
+static const struct kernel_features nothing;
+
+/* What is set in a process, for a function that allocates and for one that frees. 0: the link; else as result. */
+static const struct {
+	const struct kernel_features *features;
+	const struct hazard_kernel *kernel;
+	const struct proc_guards *guards;
+	bool is_32bit, with_return;
+	int result;
+	enum attach_kind link;
+	const char *why;
+} decisions[] = {
+	{&perf, &fixed, &none, false, true, 0, ATTACH_PERF, NULL},
+	{&perf, &fixed, &none, false, false, 0, ATTACH_PERF, NULL},
+	{&multi, &fixed, &none, false, true, 0, ATTACH_MULTI, NULL},
+	{&multi, &fixed, &none, false, false, 0, ATTACH_MULTI, NULL},
+	{&session, &fixed, &none, false, true, 0, ATTACH_SESSION, NULL},
+	/* what has no return is no session */
+	{&session, &fixed, &none, false, false, 0, ATTACH_MULTI, NULL},
+	{&no_pmu, &fixed, &none, false, true, 0, ATTACH_SESSION, NULL},
+	/* frees need multi links: sessions without them are of no use */
+	{&lame, &fixed, &none, false, true, 0, ATTACH_PERF, NULL},
+	{&nothing, &fixed, &none, false, true, 1, 0, "this kernel has no uprobes"},
+	{&nothing, &fixed, &none, false, false, 1, 0, "this kernel has no uprobes"},
+	/* the trampoline is the same for all kinds */
+	{&perf, &bad, &filter, false, true, 1, 0, SECCOMP_WHY},
+	{&multi, &bad, &filter, false, true, 1, 0, SECCOMP_WHY},
+	{&session, &bad, &filter, false, true, 1, 0, SECCOMP_WHY},
+	{&session, &bad, &strict, false, true, 1, 0, STRICT_WHY},
+	{&session, &old, &shadow, false, true, 1, 0, SHADOW_WHY},
+	{&multi, &old, &shadow, false, true, 1, 0, SHADOW_WHY},
+	{&session, &mute, &filter, false, true, -EPERM, 0, UNKNOWN_SECCOMP_WHY},
+	{&session, &fixed, &all, false, true, 0, ATTACH_SESSION, NULL},
+	/* an entry has none */
+	{&session, &bad, &filter, false, false, 0, ATTACH_MULTI, NULL},
+	{&perf, &old, &shadow, false, false, 0, ATTACH_PERF, NULL},
+	{&session, &mute, &all, false, false, 0, ATTACH_MULTI, NULL},
+	/* to be traced is no reason against it, to be of 32 bits is one against everything */
+	{&session, &bad, &traced, false, true, 0, ATTACH_SESSION, NULL},
+	{&session, &fixed, &none, true, true, 1, 0, "it is a 32-bit program"},
+	{&perf, &fixed, &none, true, false, 1, 0, "it is a 32-bit program"},
+};
+
+static void test_decisions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
+		const struct hazard_facts facts = {.features = decisions[i].features,
+						   .kernel = decisions[i].kernel,
+						   .guards = decisions[i].guards,
+						   .is_32bit = decisions[i].is_32bit,
+						   .with_return = decisions[i].with_return};
+		char why[HAZARD_WHY_BYTES] = "untouched";
+		enum attach_kind link = 0;
+		int result = hazard_decide(&facts, &link, why, sizeof(why));
+
+		if (result != decisions[i].result || link != decisions[i].link)
+			fail_msg("case %zu: %d, link %d (%s)", i, result, (int)link, why);
+		if (!result)
+			assert_string_equal(why, "untouched");
+		else if (strncmp(why, decisions[i].why, strlen(decisions[i].why)) != 0)
+			fail_msg("case %zu: '%s', not '%s'", i, why, decisions[i].why);
+	}
+}
+
 static void test_reason_is_bounded(void **state)
 {
 	char why[8];
@@ -124,6 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_reason_is_bounded),
 		cmocka_unit_test(test_asks_only_what_matters),
 	};

@@ -41,6 +41,13 @@ static int end(struct heap *heap, uint64_t addr, uint64_t birth_ns)
 	return heap_remove(heap, &block, birth_ns + 1);
 }
 
+static int end_by_resync(struct heap *heap, uint64_t addr, uint64_t birth_ns, uint64_t time_ns)
+{
+	struct heap_block block = {.addr = addr, .birth_ns = birth_ns};
+
+	return heap_remove_by_resync(heap, &block, time_ns);
+}
+
 /* --- plain cases --- */
 
 static void test_empty(void **state)
@@ -53,7 +60,7 @@ static void test_empty(void **state)
 	assert_int_equal(heap_live_bytes(heap), 0);
 	assert_false(heap_has(heap, BASE, 1));
 	assert_false(heap_mark_seen(heap, BASE, 1));
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 1, 7), HEAP_DUPLICATE);
+	assert_int_equal(end_by_resync(heap, BASE, 1, 7), HEAP_DUPLICATE);
 	heap_expire(heap, UINT64_MAX, NULL, NULL);
 	heap_clear(heap);
 	assert_in_range(heap_memory_bytes(heap), 1, 1024);
@@ -114,9 +121,9 @@ static void test_declared_gone(void **state)
 
 	(void)state;
 	assert_int_equal(add(heap, BASE, 1), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 2, 7), HEAP_DUPLICATE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 1, 7), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 1, 7), HEAP_DUPLICATE);
+	assert_int_equal(end_by_resync(heap, BASE, 2, 7), HEAP_DUPLICATE);
+	assert_int_equal(end_by_resync(heap, BASE, 1, 7), HEAP_DONE);
+	assert_int_equal(end_by_resync(heap, BASE, 1, 7), HEAP_DUPLICATE);
 	assert_int_equal(heap_nr_live(heap), 0);
 	assert_int_equal(heap_live_bytes(heap), 0);
 	assert_int_equal(heap_nr_marks(heap), 1);
@@ -408,8 +415,7 @@ static void model_remove(struct model *model, size_t i)
 
 static void model_gone(struct model *model, size_t i)
 {
-	int outcome =
-		heap_remove_by_resync(model->heap, model_addr(i), model_birth(i), model_birth(i));
+	int outcome = end_by_resync(model->heap, model_addr(i), model_birth(i), model_birth(i));
 
 	assert_int_equal(outcome, model->what[i] == LIVE ? HEAP_DONE : HEAP_DUPLICATE);
 	if (model->what[i] == LIVE)
@@ -549,7 +555,7 @@ static void test_expire(void **state)
 	assert_int_equal(end(heap, BASE + 16, 300 * us), HEAP_MARKED);
 	assert_int_equal(add(heap, BASE, 150 * us), HEAP_DONE);
 	assert_int_equal(add(heap, BASE, 160 * us), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 160 * us, 160 * us), HEAP_DONE);
+	assert_int_equal(end_by_resync(heap, BASE, 160 * us, 160 * us), HEAP_DONE);
 	heap_expire(heap, 100 * us, add_up, &sum);
 	assert_int_equal(sum, 0);
 	heap_expire(heap, 201 * us, add_up, &sum);
@@ -624,7 +630,7 @@ static void test_restored(void **state)
 	assert_int_equal(heap_nr_live(heap), 0);
 	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
 	assert_int_equal(heap_restore(heap, &block), HEAP_DUPLICATE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 9), HEAP_DONE);
+	assert_int_equal(end_by_resync(heap, BASE, 5, 9), HEAP_DONE);
 	assert_int_equal(heap_restore(heap, &block), HEAP_REVIVED);
 	assert_true(heap_has(heap, BASE, 5));
 	assert_int_equal(heap_live_bytes(heap), block.size_bytes);
@@ -642,7 +648,7 @@ static void test_restored_after_its_free(void **state)
 
 	(void)state;
 	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 9), HEAP_DONE);
+	assert_int_equal(end_by_resync(heap, BASE, 5, 9), HEAP_DONE);
 	assert_int_equal(end(heap, BASE, 5), HEAP_DUPLICATE);
 	assert_int_equal(heap_restore(heap, &block), HEAP_DUPLICATE);
 	assert_int_equal(heap_add_recovered(heap, &block), HEAP_DUPLICATE);
@@ -658,7 +664,7 @@ static void test_recovered_after_declared_gone(void **state)
 
 	(void)state;
 	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 9), HEAP_DONE);
+	assert_int_equal(end_by_resync(heap, BASE, 5, 9), HEAP_DONE);
 	assert_int_equal(heap_add_recovered(heap, &block), HEAP_REVIVED);
 	assert_int_equal(heap_nr_live(heap), 1);
 	assert_int_equal(heap_nr_marks(heap), 0);
@@ -673,7 +679,7 @@ static void test_marks_of_old_blocks_last(void **state)
 
 	(void)state;
 	assert_int_equal(add(heap, BASE, 5), HEAP_DONE);
-	assert_int_equal(heap_remove_by_resync(heap, BASE, 5, 100 * second), HEAP_DONE);
+	assert_int_equal(end_by_resync(heap, BASE, 5, 100 * second), HEAP_DONE);
 	heap_expire(heap, 99 * second, NULL, NULL);
 	assert_int_equal(end(heap, BASE, 5), HEAP_DUPLICATE);
 	heap_expire(heap, 101 * second, NULL, NULL);
@@ -706,12 +712,14 @@ static void test_walk_stops(void **state)
 
 static int declare_gone(const struct heap_block *block, void *arg)
 {
-	return heap_remove_by_resync(arg, block->addr, block->birth_ns, block->birth_ns);
+	return end_by_resync(arg, block->addr, block->birth_ns, block->birth_ns);
 }
 
 static int remove_visited(const struct heap_block *block, void *arg)
 {
-	return heap_remove(arg, block, block->birth_ns);
+	struct heap_block visited = *block;
+
+	return heap_remove(arg, &visited, block->birth_ns);
 }
 
 static void test_resync(void **state)
@@ -804,7 +812,7 @@ static int end_ith(struct heap *heap, uint64_t i)
 
 static int gone_ith(struct heap *heap, uint64_t i)
 {
-	return heap_remove_by_resync(heap, BASE + i * 16, i, i);
+	return end_by_resync(heap, BASE + i * 16, i, i);
 }
 
 static int recover_ith(struct heap *heap, uint64_t i)

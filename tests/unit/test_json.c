@@ -41,6 +41,12 @@ static void test_several_targets(void **state)
 	check_golden(sample_several(), "several.json");
 }
 
+static void test_many_targets_by_comm(void **state)
+{
+	(void)state;
+	check_golden(sample_mixed(), "mixed.json");
+}
+
 static void test_faults(void **state)
 {
 	(void)state;
@@ -196,12 +202,12 @@ static void test_any_bytes_can_be_in_a_name(void **state)
 
 static void test_no_memory(void **state)
 {
-	const struct report *reports[] = {sample_several(), sample_faults()};
+	const struct report *reports[] = {sample_several(), sample_mixed(), sample_faults()};
 	size_t i;
 	long nth;
 
 	(void)state;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
 		for (nth = 1;; nth++) {
 			struct strbuf out = {0};
 			int err;
@@ -224,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_leaks),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_several_targets),
+		cmocka_unit_test(test_many_targets_by_comm),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_faults_of_several_targets),
 		cmocka_unit_test(test_keys_of_the_contract_of_leaks),

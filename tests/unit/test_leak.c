@@ -135,6 +135,99 @@ static void test_cache_at_turnover(void **state)
 	assert_int_equal(judge(&facts).verdict, VERDICT_LEAKING);
 }
 
+/* As many samples of a steady leak as the wanted number; 20 of them are of the last third, of 640 blocks. */
+static struct leak_facts sampled_leak(void)
+{
+	struct leak_facts facts = steady_leak();
+
+	facts.sampled = true;
+	facts.recent_growth_objects = 640;
+	facts.recent_unknown_error = 640 / sqrt(20);
+	return facts;
+}
+
+static void test_sampled_leak(void **state)
+{
+	struct leak_facts facts = sampled_leak();
+	struct leak_verdict verdict = judge(&facts);
+
+	(void)state;
+	assert_int_equal(verdict.verdict, VERDICT_LEAKING);
+	assert_says(&verdict, "none of its samples ever freed");
+	/* chance leaves epochs empty: 20 samples reach 15 of 32 */
+	facts.live_objects = facts.alloc_objects = facts.live_old = 20;
+	facts.survivor_epochs = 0x55555554;
+	assert_int_equal(judge(&facts).verdict, VERDICT_LEAKING);
+	facts.survivor_epochs = 0x51000001;
+	assert_int_equal(judge(&facts).verdict, VERDICT_GROWING);
+	facts.sampled = false;
+	facts.survivor_epochs = 0x55555554;
+	assert_int_equal(judge(&facts).verdict, VERDICT_LEAKING);
+}
+
+static void test_too_few_samples(void **state)
+{
+	struct leak_facts facts = sampled_leak();
+	struct leak_verdict verdict;
+
+	(void)state;
+	facts.live_objects = facts.alloc_objects = facts.live_old = LEAK_MIN_SAMPLES - 1;
+	facts.survivor_epochs = 0x40100001;
+	facts.recent_unknown_error = 1;
+	verdict = judge(&facts);
+	assert_int_equal(verdict.verdict, VERDICT_GROWING);
+	assert_says(&verdict, "too few samples");
+}
+
+/* Noise alone neither makes nor hides a leak: half of the growth is 2 standard errors from none and from all of it. */
+static void test_sampled_cache_at_turnover(void **state)
+{
+	struct leak_facts facts = sampled_leak();
+	struct leak_verdict verdict;
+
+	(void)state;
+	facts.recent_unknown_error = 160;
+	facts.recent_unknown_frees = 640;
+	verdict = judge(&facts);
+	assert_int_equal(verdict.verdict, VERDICT_GROWING);
+	assert_says(&verdict, "older than the attach");
+	facts.recent_unknown_frees = 320;
+	assert_int_equal(judge(&facts).verdict, VERDICT_GROWING);
+	facts.recent_unknown_frees = 319;
+	assert_int_equal(judge(&facts).verdict, VERDICT_LEAKING);
+	facts.recent_unknown_frees = -300;
+	assert_int_equal(judge(&facts).verdict, VERDICT_LEAKING);
+	/* so few samples that it could be either */
+	facts.recent_unknown_frees = 0;
+	facts.recent_unknown_error = 330;
+	assert_int_equal(judge(&facts).verdict, VERDICT_GROWING);
+	/* so many that half of it is seen to be explained */
+	facts.recent_unknown_error = 1;
+	facts.recent_unknown_frees = 323;
+	assert_int_equal(judge(&facts).verdict, VERDICT_GROWING);
+	facts.recent_unknown_frees = 321;
+	assert_int_equal(judge(&facts).verdict, VERDICT_LEAKING);
+}
+
+/* What an earlier window knew of, this one does not. */
+static void test_gone_with_its_window(void **state)
+{
+	struct leak_facts facts = flat();
+	struct leak_verdict verdict;
+
+	(void)state;
+	facts.unwatched = true;
+	facts.live_objects = facts.live_bytes = facts.live_old = 0;
+	facts.survivor_epochs = 0;
+	verdict = judge(&facts);
+	assert_int_equal(verdict.verdict, VERDICT_HELD);
+	assert_says(&verdict, "following stopped");
+	facts.trend.usable = false;
+	verdict = judge(&facts);
+	assert_int_equal(verdict.verdict, VERDICT_UNKNOWN);
+	assert_says(&verdict, "too short a time");
+}
+
 static void test_losses(void **state)
 {
 	struct leak_facts facts = steady_leak();
@@ -314,6 +407,10 @@ int main(void)
 		cmocka_unit_test(test_short_window),
 		cmocka_unit_test(test_filling_cache),
 		cmocka_unit_test(test_cache_at_turnover),
+		cmocka_unit_test(test_sampled_leak),
+		cmocka_unit_test(test_too_few_samples),
+		cmocka_unit_test(test_sampled_cache_at_turnover),
+		cmocka_unit_test(test_gone_with_its_window),
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_most_is_freed_in_time),

@@ -601,33 +601,6 @@ static void test_refused_changes_nothing(void **state)
 	profile_free(profile);
 }
 
-/* Any values in well-formed records: no crash, and the sum holds. */
-static void test_any_values(void **state)
-{
-	static const size_t bytes[] = {0, 40, 48, 64, 64, 64, 64, 32, 40, 40, 40};
-	struct stream s;
-	struct profile *profile = new_profile(&s, RUN_LEAKS);
-
-	(void)state;
-	for (uint64_t i = 0; i < 20011; i++) {
-		uint64_t record[8];
-		struct event_head *head = (struct event_head *)record;
-
-		for (uint64_t j = 0; j < 8; j++)
-			record[j] = hash_pair(i, j) >> (hash_pair(j, i) % 64);
-		head->kind = (uint16_t)(1 + hash_u64(i) % 10);
-		head->proc &= 0x00030003;
-		assert_int_equal(profile_feed(profile, record, bytes[head->kind]), 0);
-		if (i % 1009 == 0) {
-			assert_int_equal(stream_mark(&s, RECORD_TICK, 0, i * STREAM_S), 0);
-			(void)balance_of(profile);
-		}
-	}
-	assert_int_equal(stream_mark(&s, RECORD_END, 0, UINT64_MAX / 2), 0);
-	(void)balance_of(profile);
-	profile_free(profile);
-}
-
 /* --- no memory --- */
 
 static int feed_scene(struct stream *s)
@@ -984,7 +957,6 @@ int main(void)
 		cmocka_unit_test(test_pairs_that_nobody_saw),
 		cmocka_unit_test(test_start_and_end),
 		cmocka_unit_test(test_refused_changes_nothing),
-		cmocka_unit_test(test_any_values),
 		cmocka_unit_test(test_no_memory_for_records),
 		cmocka_unit_test(test_no_memory_for_a_report),
 		cmocka_unit_test(test_mappings_in_any_order),

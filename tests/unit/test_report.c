@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "record.h"
 #include "report.h"
 
 static void test_verdicts_have_the_names_of_the_contract(void **state)
@@ -20,6 +22,29 @@ static void test_verdicts_have_the_names_of_the_contract(void **state)
 	assert_string_equal(verdict_name(VERDICT_HELD), "HELD");
 	assert_string_equal(verdict_name(VERDICT_UNKNOWN), "?");
 	assert_string_equal(verdict_name((enum verdict)0), "?");
+	assert_string_equal(basis_name(BASIS_EXACT), "exact");
+	assert_string_equal(basis_name(BASIS_SAMPLED), "sampled");
+	assert_string_equal(basis_name(BASIS_WINDOWS), "windows");
+	assert_string_equal(basis_name(BASIS_MIXED), "mixed");
+	assert_string_equal(step_mode_name(STEP_EXACT), "exact");
+	assert_string_equal(step_mode_name(STEP_DETACHED), "detached");
+	assert_string_equal(step_mode_name(STEP_DETACHED + 1), "?");
+	assert_string_equal(step_why_name(STEP_OVER_TARGET), "target");
+	assert_string_equal(step_why_name(STEP_ROOM), "room");
+	assert_string_equal(step_why_name(99), "?");
+}
+
+static void test_by(void **state)
+{
+	enum report_by by = BY_COMM;
+
+	(void)state;
+	assert_int_equal(report_by_parse("pid", &by), -EINVAL);
+	assert_int_equal(by, BY_COMM);
+	for (enum report_by i = BY_PROCESS; i <= BY_CGROUP; i++) {
+		assert_int_equal(report_by_parse(report_by_name(i), &by), 0);
+		assert_int_equal(by, i);
+	}
 }
 
 /* The leak sanitizer is the judge. */
@@ -57,6 +82,7 @@ static void test_release_takes_what_is_half_built(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_by),
 		cmocka_unit_test(test_verdicts_have_the_names_of_the_contract),
 		cmocka_unit_test(test_release_frees_every_array),
 		cmocka_unit_test(test_release_takes_what_is_half_built),

@@ -38,19 +38,19 @@ static void test_sums(void **state)
 	struct site *list = NULL, *site = sites_get(&sites, &list, 1, 7);
 
 	(void)state;
-	site_add_free(site, 13, 5);
+	site_add_free(site, weight_exact(13), 5);
 	assert_int_equal(site_live_bytes(site), -13);
 	assert_int_equal(site_live_objects(site), -1);
-	site_add_alloc(site, 13);
-	site_add_alloc(site, 101);
+	site_add_alloc(site, weight_exact(13));
+	site_add_alloc(site, weight_exact(101));
 	assert_int_equal(site_live_bytes(site), 101);
-	site_undo_free(site, 13);
+	site_undo_free(site, weight_exact(13));
 	assert_int_equal(site_live_bytes(site), 114);
 	site_release(site);
 	assert_int_equal(site_live_bytes(site), 0);
 	assert_int_equal(site->released_objects, 2);
-	site_add_free(site, 101, 3);
-	site_add_released(site, -1, 101);
+	site_add_free(site, weight_exact(101), 3);
+	site_add_released(site, -1, weight_exact(101));
 	assert_int_equal(site_live_bytes(site), 0);
 	assert_int_equal(site_live_objects(site), 0);
 	assert_int_equal(site->released_bytes, 13);
@@ -65,11 +65,11 @@ static void test_sums_wrap(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++)
-		site_add_alloc(site, UINT64_MAX / 2);
+		site_add_alloc(site, weight_exact(UINT64_MAX / 2));
 	site_release(site);
 	for (int i = 0; i < 5; i++) {
-		site_add_free(site, UINT64_MAX / 2, UINT64_MAX);
-		site_add_released(site, -1, UINT64_MAX / 2);
+		site_add_free(site, weight_exact(UINT64_MAX / 2), UINT64_MAX);
+		site_add_released(site, -1, weight_exact(UINT64_MAX / 2));
 	}
 	assert_int_equal(site_live_bytes(site), 0);
 	assert_int_equal(site->lifetime[63], 5);
@@ -104,10 +104,10 @@ static void test_lifetimes_do_not_wrap(void **state)
 	(void)state;
 	site->lifetime[3] = UINT32_MAX;
 	site->lifetime[20] = 1000;
-	site_add_free(site, 1, 8);
+	site_add_free(site, weight_exact(1), 8);
 	assert_int_equal(site->lifetime[3], UINT32_MAX / 2 + 1);
 	assert_int_equal(site->lifetime[20], 500);
-	site_add_free(site, 1, 0);
+	site_add_free(site, weight_exact(1), 0);
 	assert_int_equal(site->lifetime[0], 1);
 	sites_release(&sites);
 }
@@ -118,16 +118,67 @@ static void test_ticks(void **state)
 	struct site *list = NULL, *early = sites_get(&sites, &list, 1, 7), *late;
 
 	(void)state;
-	site_add_alloc(early, 7);
+	site_add_alloc(early, weight_exact(7));
 	assert_int_equal(sites_tick(&sites, 1), 0);
 	assert_int_equal(sites_tick(&sites, 2), 0);
 	late = sites_get(&sites, &list, 1, 8);
-	site_add_alloc(late, 11);
+	site_add_alloc(late, weight_exact(11));
 	assert_int_equal(sites_tick(&sites, 3), 0);
 	/* one that came late had nothing at the ticks before */
 	assert_int_equal(late->series->nr, 3);
 	assert_memory_equal(late->series->time_s, early->series->time_s, 3 * sizeof(float));
 	assert_true(late->series->level[1] == 0 && late->series->level[2] == 11);
+	sites_release(&sites);
+}
+
+/* Sites that held nothing at any tick, and those that are over, keep what they need only. */
+static void test_series_only_where_there_is_a_level(void **state)
+{
+	struct sites sites = {0};
+	struct site *list = NULL, *idle = sites_get(&sites, &list, 1, 7), *gone, *busy;
+	struct series series;
+
+	(void)state;
+	gone = sites_get(&sites, &list, 1, 8);
+	busy = sites_get(&sites, &list, 1, 9);
+	site_add_alloc(busy, weight_exact(3));
+	assert_int_equal(sites_tick(&sites, 1), 0);
+	site_exit(gone);
+	assert_int_equal(sites_tick(&sites, 2), 0);
+	assert_int_equal(sites_tick(&sites, 3), 0);
+	assert_true(!idle->series && !gone->series && busy->series);
+	sites_series(&sites, idle, &series);
+	assert_true(series.nr == 3 && series.level[2] == 0);
+	sites_series(&sites, gone, &series);
+	assert_int_equal(series.nr, 2);
+	sites_series(&sites, busy, &series);
+	assert_true(series.nr == 3 && series.level[0] == 3);
+	/* in the next window nothing is known of the one before */
+	sites_restart(&sites);
+	sites_series(&sites, busy, &series);
+	assert_int_equal(series.nr, 0);
+	assert_int_equal(sites_tick(&sites, 9), 0);
+	sites_series(&sites, busy, &series);
+	assert_true(series.nr == 1 && series.level[0] == 3);
+	sites_release(&sites);
+}
+
+/* What a process held goes on to the first tick after its exit; what was released before is not part of it. */
+static void test_level_at_exit(void **state)
+{
+	struct sites sites = {0};
+	struct site *list = NULL, *site = sites_get(&sites, &list, 1, 7);
+
+	(void)state;
+	site_add_alloc(site, weight_exact(100));
+	site_release(site);
+	site_add_alloc(site, weight_exact(7));
+	site_exit(site);
+	assert_int_equal(site_live_bytes(site), 0);
+	assert_int_equal(sites_tick(&sites, 1), 0);
+	assert_true(site->ended && site->series->level[0] == 7);
+	assert_int_equal(sites_tick(&sites, 2), 0);
+	assert_int_equal(site->series->nr, 1);
 	sites_release(&sites);
 }
 
@@ -145,7 +196,7 @@ static void test_no_memory(void **state)
 		assert_true(site || (!list && !sites.nr));
 	}
 	assert_true(nth > 3);
-	site_add_alloc(site, 5);
+	site_add_alloc(site, weight_exact(5));
 	allocfail_set(1);
 	assert_int_equal(sites_tick(&sites, 1), -ENOMEM);
 	allocfail_set(0);
@@ -164,6 +215,8 @@ int main(void)
 		cmocka_unit_test(test_lifetimes),
 		cmocka_unit_test(test_lifetimes_do_not_wrap),
 		cmocka_unit_test(test_ticks),
+		cmocka_unit_test(test_series_only_where_there_is_a_level),
+		cmocka_unit_test(test_level_at_exit),
 		cmocka_unit_test(test_no_memory),
 	};
 

@@ -237,6 +237,49 @@ static void test_leak_under_noise(void **state)
 	assert_in_range(found, 97, 101);
 }
 
+/* Of processes that come and go, at whatever strides. */
+static void test_sum_of_series(void **state)
+{
+	struct series sum = {.nr = 0}, late = {.nr = 0}, ended = {.nr = 0};
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		series_add(&sum, i, 100);
+		if (i >= 3)
+			series_add(&late, i, 10);
+		if (i % 2 == 0 && i <= 6)
+			series_add(&ended, i, 1);
+	}
+	series_add_series(&sum, &late, false);
+	assert_true(sum.level[2] == 100 && sum.level[3] == 110 && sum.level[9] == 110);
+	series_add_series(&sum, &ended, true);
+	/* between its points it has the level of the one before, behind its end none */
+	assert_true(sum.level[0] == 101 && sum.level[1] == 101 && sum.level[5] == 111);
+	assert_true(sum.level[6] == 111 && sum.level[7] == 110 && sum.level[9] == 110);
+	series_add_series(&sum, &ended, false);
+	assert_true(sum.level[6] == 112 && sum.level[9] == 111);
+	series_add_series(&ended, &(struct series){.nr = 0}, true);
+	assert_true(ended.level[3] == 1);
+}
+
+static void test_trend_of_samples_is_wider(void **state)
+{
+	struct series series = {.nr = 0};
+	struct trend exact, sampled;
+
+	(void)state;
+	series_add(&series, 0, 0);
+	series_trend_sampled(&series, &sampled);
+	assert_true(!sampled.usable && isinf(sampled.ci[0]) && isinf(sampled.ci[1]));
+	for (int i = 1; i < 20; i++)
+		series_add(&series, i, i * 10 + i % 3);
+	series_trend(&series, &exact);
+	series_trend_sampled(&series, &sampled);
+	assert_true(fabs(sampled.per_s - exact.per_s) < 1e-12);
+	assert_true(fabs((sampled.ci[1] - sampled.ci[0]) / (exact.ci[1] - exact.ci[0]) -
+			 sqrt(1.5)) < 1e-9);
+}
+
 static void test_student(void **state)
 {
 	static const struct {
@@ -270,6 +313,8 @@ int main(void)
 		cmocka_unit_test(test_saturating),
 		cmocka_unit_test(test_leak_in_steps),
 		cmocka_unit_test(test_leak_under_noise),
+		cmocka_unit_test(test_sum_of_series),
+		cmocka_unit_test(test_trend_of_samples_is_wider),
 		cmocka_unit_test(test_student),
 	};
 

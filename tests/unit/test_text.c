@@ -71,6 +71,12 @@ static void test_several_targets(void **state)
 	check_golden(sample_several(), "several.txt");
 }
 
+static void test_many_targets_by_comm(void **state)
+{
+	(void)state;
+	check_golden(sample_mixed(), "mixed.txt");
+}
+
 static void test_faults(void **state)
 {
 	(void)state;
@@ -117,6 +123,7 @@ static void test_basis_is_told_truly(void **state)
 	report.complete = false;
 	assert_non_null(strstr(text_of(&report, &out), "balance, incomplete\n"));
 	report.sample_bytes = 512 * 1024;
+	report.basis = BASIS_SAMPLED;
 	assert_non_null(
 		strstr(text_of(&report, &out), "balance, sampled, 1 in 512.0 KiB, incomplete\n"));
 	report.complete = true;
@@ -144,6 +151,7 @@ static void test_extreme_numbers_fit(void **state)
 
 	(void)state;
 	memset(&report.balance, 0xff, sizeof(report.balance));
+	report.balance.frees_unknown_hidden = report.balance.exact_known = true;
 	report.duration_s = 1e300;
 	report.wall_time_s = UINT64_MAX;
 	site.live_bytes = site.live_objects = site.alloc_objects = UINT64_MAX;
@@ -163,12 +171,13 @@ static void test_extreme_numbers_fit(void **state)
 
 static void test_no_memory(void **state)
 {
-	const struct report *reports[] = {sample_leaks(), sample_several(), sample_faults()};
+	const struct report *reports[] = {sample_leaks(), sample_several(), sample_mixed(),
+					  sample_faults()};
 	size_t i;
 	long nth;
 
 	(void)state;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
 		for (nth = 1;; nth++) {
 			struct strbuf out = {0};
 			int err;
@@ -263,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_interval),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_several_targets),
+		cmocka_unit_test(test_many_targets_by_comm),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_faults_of_several_targets),
 		cmocka_unit_test(test_balance_that_does_not_sum_is_said),

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What is followed changes: sampling periods, steps of the governor, windows. */
+#include <errno.h>
+
+#include "array.h"
+#include "profile_impl.h"
+
+int feed_sampling(struct profile *p, const struct record_sampling *r)
+{
+	return weights_set(&p->weights, r->tag, r->period_bytes);
+}
+
+static bool is_news(const struct profile *p, const struct record_step *r)
+{
+	const struct record_step *last = p->nr_steps ? &p->step[p->nr_steps - 1] : NULL;
+
+	return !last || last->mode != r->mode || last->period_bytes != r->period_bytes ||
+	       last->duty_permille != r->duty_permille;
+}
+
+static void watch(struct profile *p, uint64_t time_ns)
+{
+	size_t i;
+
+	p->unwatched = false;
+	p->watch_ns = time_ns;
+	for (i = 0; i < p->nr_images; i++)
+		image_watch(p->image[i]);
+	for (i = 0; i < p->nr_targets; i++)
+		p->target[i]->unknown_frees = p->target[i]->net_blocks = (struct series){0};
+	sites_restart(&p->sites);
+}
+
+int feed_unwatched(struct profile *p, uint64_t time_ns)
+{
+	struct site *site;
+	size_t i;
+	int err = 0;
+
+	if (p->unwatched)
+		return 0;
+	p->unwatched = true;
+	p->unwatched_ns = time_ns;
+	p->watched_ns += time_ns > p->watch_ns ? time_ns - p->watch_ns : 0;
+	p->nr_windows++;
+	for (i = 0; i < p->nr_images; i++) {
+		if (p->image[i]->ended)
+			continue;
+		for (site = p->image[i]->sites; site; site = site->next)
+			site_release(site);
+		if (image_unwatch(p->image[i], time_ns))
+			err = -ENOMEM;
+	}
+	return err;
+}
+
+/* The next window of the same kind is no step. */
+int feed_step(struct profile *p, const struct record_step *r)
+{
+	bool follows = r->mode != STEP_FAULTS && r->mode != STEP_DETACHED;
+
+	if (is_news(p, r)) {
+		if (ARRAY_GROW(&p->step, &p->cap_steps, p->nr_steps + 1))
+			return -ENOMEM;
+		p->step[p->nr_steps++] = *r;
+	}
+	if (!follows)
+		return feed_unwatched(p, r->head.time_ns);
+	if (p->unwatched)
+		watch(p, r->head.time_ns);
+	return 0;
+}
