@@ -9,9 +9,9 @@
  * Units: addresses and sizes in bytes; times in ns of CLOCK_MONOTONIC (which stands still during suspend, as the
  * target does).
  *
- * Identity of a process. `proc` is SEEP_PROC(slot, incarnation): the slot is given out by userspace when a process
- * becomes a target; the incarnation grows by one on each exec, because exec voids every block of the old image. A child
- * of vfork() shares its parent's address space and bears its parent's `proc`.
+ * Identity of a process. `proc` is SEEP_PROC(slot, incarnation): the slot is given out when a process becomes a target;
+ * the incarnation grows by one on each exec, because exec voids every block of the old image, and when the slot is given
+ * to another process. A child of vfork() shares its parent's address space and bears its parent's `proc`.
  *
  * Identity of a block. An address is reused; (proc, addr, birth_ns) is not. A free repeats the birth, the size and the
  * stack of the block that it ends, so that userspace may see the two in any order and need not look anything up.
@@ -51,8 +51,7 @@ enum event_kind {
 	EVENT_FAULT = 7,  /* struct event_fault */
 	EVENT_EXEC = 8,	  /* struct event_proc: `proc` is the new incarnation */
 	EVENT_EXIT = 9,	  /* struct event_proc: the last thread has gone */
-	EVENT_FORK =
-		10, /* struct event_proc: tgid is the child's; the child is not followed by itself */
+	EVENT_FORK = 10,  /* struct event_proc: tgid is the child's; see enum fork_flags */
 	EVENT_KIND_NR = 11,
 	/* 256 and above are made in userspace: src/core/record.h */
 };
@@ -139,6 +138,12 @@ struct event_fault {
 	__u32 tid;
 };
 
+enum fork_flags {
+	FORK_FOLLOWED = 1 << 0, /* `proc` is the child's own: it is a target from its start on */
+	FORK_SHARED = 1 << 1, /* the child runs in its parent's memory, and counts as its parent */
+			      /* with neither, `proc` is the parent's: the child is not followed */
+};
+
 struct event_proc {
 	struct event_head head;
 	__u32 tgid;
@@ -213,6 +218,19 @@ struct seep_config {
 	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
 	__u32 memo;	       /* 1; tests do without, to have each stack walked */
 	__u32 check_stacks;    /* walk in full on every hit of the memo, and compare */
+};
+
+/* Who becomes a target by himself. Set once before load, likewise. */
+struct seep_follow {
+	__u32 is_on;	   /* 0: nobody; the rest does not matter then */
+	__u32 children;	   /* whom a target forks */
+	__u32 all;	   /* every process */
+	__u32 self_tgid;   /* but never this one, nor its children */
+	__u32 cgroup;	   /* who is in the cgroup (version 2) of the map, or below it */
+	__u32 slots_mask;  /* places in the ring of free slots, less one */
+	__u32 stages_mask; /* for mappings of children, less one; 0: there are none */
+	__u32 stage_first;
+	char comm[SEEP_COMM_LEN]; /* who is called so; empty: nobody */
 };
 
 /*
@@ -341,5 +359,6 @@ _Static_assert(sizeof(struct block_set) == 256, "block_set");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct stack_value) == 8 + 8 * SEEP_MAX_FRAMES, "stack_value");
 _Static_assert(sizeof(struct seep_config) == 40, "seep_config");
+_Static_assert(sizeof(struct seep_follow) == 48, "seep_follow");
 
 #endif

@@ -3,12 +3,12 @@
  * Lives of processes: fork, exec, exit. These run for every process of the system, and cost those
  * that are no targets one lookup.
  */
-#include "common.bpf.h"
-#include "rows.bpf.h"
+#include "follow.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
-static __always_inline void proc_send(__u16 kind, __u32 proc, __u32 tgid, __u32 parent_tgid)
+static __always_inline void proc_send(__u16 kind, __u16 flags, __u32 proc, __u32 tgid,
+				      __u32 parent_tgid)
 {
 	struct event_proc *e;
 	void *ring = current_ring();
@@ -21,7 +21,7 @@ static __always_inline void proc_send(__u16 kind, __u32 proc, __u32 tgid, __u32 
 		__sync_fetch_and_add(&lost_events, 1);
 		return;
 	}
-	head_set(&e->head, kind, 0, proc, bpf_ktime_get_ns());
+	head_set(&e->head, kind, flags, proc, bpf_ktime_get_ns());
 	e->tgid = tgid;
 	e->parent_tgid = parent_tgid;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
@@ -38,20 +38,46 @@ static __always_inline struct slot_value *target_slot(__u32 tgid, __u32 *nr)
 	return bpf_map_lookup_elem(&slots, nr);
 }
 
-/* sched_process_fork(parent, child): the child's copy of the parent's blocks is not followed. */
+/* A child in its parent's memory: it becomes a target of its own when it execs, if it is to be one. */
+static __always_inline void vfork_child(const struct slot_value *parent, __u32 tgid,
+					__u32 parent_tgid)
+{
+	__u32 one = 1;
+
+	if (follow.is_on && follow.children && parent)
+		(void)bpf_map_update_elem(&vforked, &tgid, &one, BPF_ANY);
+	if (parent)
+		proc_send(EVENT_FORK, FORK_SHARED, parent->proc, tgid, parent_tgid);
+}
+
+/* sched_process_fork(parent, child): the child has not run yet. */
 SEC("raw_tp/sched_process_fork")
 int proc_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *child = (void *)ctx->args[1];
-	__u32 parent = bpf_get_current_pid_tgid() >> 32, tgid, nr;
+	struct task_struct *child = (void *)ctx->args[1], *task = (void *)bpf_get_current_task();
+	__u32 parent = bpf_get_current_pid_tgid() >> 32, tgid, nr = SEEP_SLOT_NONE, proc = 0;
 	struct slot_value *slot;
+	struct mm_struct *mm;
 
 	if (!armed)
 		return 0;
-	slot = target_slot(parent, &nr);
 	tgid = BPF_CORE_READ(child, tgid);
-	if (slot && tgid != parent)
-		proc_send(EVENT_FORK, slot->proc, tgid, parent);
+	mm = BPF_CORE_READ(child, mm);
+	if (tgid == parent || !mm) /* a thread, or the kernel's */
+		return 0;
+	slot = target_slot(parent, &nr);
+	if (mm == BPF_CORE_READ(task, mm)) {
+		vfork_child(slot, tgid, parent);
+		return 0;
+	}
+	if (follow.is_on && ((slot && follow.children) || is_asked_for(tgid, parent)))
+		proc = target_born(tgid);
+	if (proc && slot)
+		code_copy(nr, SEEP_PROC_SLOT(proc));
+	if (proc)
+		proc_send(EVENT_FORK, FORK_FOLLOWED, proc, tgid, parent);
+	else if (slot)
+		proc_send(EVENT_FORK, 0, slot->proc, tgid, parent);
 	return 0;
 }
 
@@ -64,6 +90,22 @@ static __always_inline void forget_code(__u32 slot)
 		return;
 	p->nr = 0;
 	__sync_fetch_and_add(&p->generation, 2);
+}
+
+/* Who was no target is one from now on, if his parent was followed into vfork(), or if he is asked for. */
+static __always_inline void exec_new(__u32 tgid, __u32 was_tid)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 proc;
+
+	if (!follow.is_on || !armed)
+		return;
+	if (bpf_map_delete_elem(&vforked, &tgid) &&
+	    !is_asked_for(tgid, BPF_CORE_READ(task, real_parent, tgid)))
+		return;
+	proc = target_born(tgid);
+	if (proc)
+		proc_send(EVENT_EXEC, 0, proc, tgid, was_tid);
 }
 
 /*
@@ -85,12 +127,14 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 		t->nr_calls = 0;
 	}
 	slot = target_slot(tgid, &nr);
-	if (!slot)
+	if (!slot) {
+		exec_new(tgid, was_tid);
 		return 0;
+	}
 	slot->proc = SEEP_PROC(nr, SEEP_PROC_INCARNATION(slot->proc) + 1);
 	forget_code(nr);
 	if (armed)
-		proc_send(EVENT_EXEC, slot->proc, tgid, was_tid);
+		proc_send(EVENT_EXEC, 0, slot->proc, tgid, was_tid);
 	return 0;
 }
 
@@ -105,8 +149,11 @@ int proc_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	thread_forget(id);
 	slot = target_slot(tgid, &nr);
-	if (!slot)
+	if (!slot) {
+		if (follow.is_on && tid == tgid)
+			(void)bpf_map_delete_elem(&vforked, &tgid);
 		return 0;
+	}
 	if (BPF_CORE_READ(task, signal, live.counter) != 0) {
 		if (tid == tgid)
 			__sync_fetch_and_add(&leaders_gone, 1);
@@ -115,6 +162,6 @@ int proc_exit(struct bpf_raw_tracepoint_args *ctx)
 	/* The kernel may give the number to somebody else before userspace looks. */
 	bpf_map_delete_elem(&targets, &tgid);
 	if (armed)
-		proc_send(EVENT_EXIT, slot->proc, tgid, 0);
+		proc_send(EVENT_EXIT, 0, slot->proc, tgid, 0);
 	return 0;
 }

@@ -105,7 +105,8 @@ struct unwind_mapping {
 	__u16 shard;
 	__u16 kind; /* enum mapping_kind */
 	__u16 origin; /* enum frame_origin, ORIGIN_CHANGED never; of MAPPING_GONE: what was there last */
-	__u16 zero[3];
+	__u16 owner; /* of a child's copy: its slot */
+	__u16 zero[2];
 };
 
 /*
@@ -124,6 +125,7 @@ struct unwind_process {
 };
 
 #define UNWIND_MAX_PROCESS_MAPPINGS 4096
+#define UNWIND_STAGE_MAPPINGS 128 /* what a child can have of its parent's until it has its own */
 
 _Static_assert(sizeof(struct unwind_row) == 8, "unwind_row");
 _Static_assert(sizeof(struct unwind_mapping) == 40, "unwind_mapping");

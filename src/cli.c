@@ -33,10 +33,7 @@ struct parser {
 	char shorts[2 * CLI_MAX_OPTIONS + 3];
 };
 
-static int wrong_use(const struct cli_command_info *info, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int wrong_use(const struct cli_command_info *info, const char *format, ...)
+int cli_wrong_use(const struct cli_command_info *info, const char *format, ...)
 {
 	char what[256];
 	va_list args;
@@ -51,8 +48,8 @@ static int wrong_use(const struct cli_command_info *info, const char *format, ..
 static int wrong_value(const struct parser *parser, const struct cli_option *option,
 		       const char *value)
 {
-	return wrong_use(parser->info, "--%s: '%.80s' is not %s", option->name, value,
-			 option->expects);
+	return cli_wrong_use(parser->info, "--%s: '%.80s' is not %s", option->name, value,
+			     option->expects);
 }
 
 static const struct cli_command_info *find_command(const char *name)
@@ -87,7 +84,7 @@ static int add_pid(struct parser *parser, const struct cli_option *option, const
 			return 0;
 	}
 	if (options->nr_pids == CLI_MAX_PIDS)
-		return wrong_use(parser->info, "--pid: more than %d processes", CLI_MAX_PIDS);
+		return cli_wrong_use(parser->info, "--pid: more than %d processes", CLI_MAX_PIDS);
 	options->pid[options->nr_pids++] = (pid_t)value;
 	return 0;
 }
@@ -121,9 +118,21 @@ static int add_dir(struct parser *parser, const struct cli_option *option, const
 	if (!*text)
 		return wrong_value(parser, option, text);
 	if (options->nr_debug_dirs == CLI_MAX_DEBUG_DIRS)
-		return wrong_use(parser->info, "--%s: more than %d directories", option->name,
-				 CLI_MAX_DEBUG_DIRS);
+		return cli_wrong_use(parser->info, "--%s: more than %d directories", option->name,
+				     CLI_MAX_DEBUG_DIRS);
 	options->debug_dir[options->nr_debug_dirs++] = text;
+	return 0;
+}
+
+static int add_allocator(struct parser *parser, const struct cli_option *option, const char *text)
+{
+	struct cli_options *options = &parser->options;
+
+	if (options->nr_allocators == CLI_MAX_ALLOCATORS)
+		return cli_wrong_use(parser->info, "--%s: more than %d of them", option->name,
+				     CLI_MAX_ALLOCATORS);
+	options->allocator[options->nr_allocators++] =
+		(struct cli_allocator){text, option->type == CLI_ALLOCATOR_FILE};
 	return 0;
 }
 
@@ -157,7 +166,7 @@ static int set_top(struct parser *parser, const struct cli_option *option, const
 static int set_format(struct parser *parser, enum out_format format)
 {
 	if (parser->has_format && parser->options.format != format)
-		return wrong_use(parser->info, "two different formats are asked for");
+		return cli_wrong_use(parser->info, "two different formats are asked for");
 	parser->options.format = format;
 	parser->has_format = true;
 	return 0;
@@ -221,7 +230,7 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return add_dir(parser, option, value);
 	case CLI_ALLOCATOR:
 	case CLI_ALLOCATOR_FILE:
-		return cli_add_allocator(&parser->options, option, value);
+		return add_allocator(parser, option, value);
 	case CLI_PIDS:
 		return add_pids(parser, option, value);
 	case CLI_SHARE:
@@ -288,34 +297,29 @@ static int wrong_option(const struct parser *parser, int answer, const char *arg
 	const struct cli_option *option = optopt ? option_of(parser, optopt) : NULL;
 
 	if (answer == ':' && option)
-		return wrong_use(parser->info, "--%s needs a value: %s", option->name,
-				 option->argument);
+		return cli_wrong_use(parser->info, "--%s needs a value: %s", option->name,
+				     option->argument);
 	if (option)
-		return wrong_use(parser->info, "--%s takes no value", option->name);
+		return cli_wrong_use(parser->info, "--%s takes no value", option->name);
 	if (optopt)
-		return wrong_use(parser->info, "unknown option '-%c'", optopt);
-	return wrong_use(parser->info, "unknown option '%.80s'", argument);
+		return cli_wrong_use(parser->info, "unknown option '-%c'", optopt);
+	return cli_wrong_use(parser->info, "unknown option '%.80s'", argument);
 }
 
 static int add_argument(struct parser *parser, const char *argument)
 {
 	if (parser->info->command != CMD_REPORT)
-		return wrong_use(parser->info,
-				 "unexpected argument '%.80s': a command to start goes after '--'",
-				 argument);
+		return cli_wrong_use(
+			parser->info,
+			"unexpected argument '%.80s': a command to start goes after '--'",
+			argument);
 	if (parser->options.input)
-		return wrong_use(parser->info, "more than one file: '%.80s' and '%.80s'",
-				 parser->options.input, argument);
+		return cli_wrong_use(parser->info, "more than one file: '%.80s' and '%.80s'",
+				     parser->options.input, argument);
 	if (!*argument)
-		return wrong_use(parser->info, "the file name is empty");
+		return cli_wrong_use(parser->info, "the file name is empty");
 	parser->options.input = argument;
 	return 0;
-}
-
-static bool takes_command(const struct parser *parser)
-{
-	return parser->info->command == CMD_LEAKS || parser->info->command == CMD_FAULTS ||
-	       parser->info->command == CMD_RECORD;
 }
 
 /* What stands behind "--". */
@@ -323,9 +327,9 @@ static int take_rest(struct parser *parser, char **rest)
 {
 	int err = 0;
 
-	if (takes_command(parser)) {
+	if (cli_takes_command(parser->info)) {
 		if (!rest[0])
-			return wrong_use(parser->info, "no command after '--'");
+			return cli_wrong_use(parser->info, "no command after '--'");
 		parser->options.argv = rest;
 		return 0;
 	}
@@ -361,63 +365,6 @@ static int parse_arguments(struct parser *parser, int argc, char **argv)
 	return optind > before ? take_rest(parser, argv + optind) : 0;
 }
 
-/* --- what does not fit together --------------------------------------------------------------- */
-
-static int check_target(const struct parser *parser)
-{
-	const struct cli_options *options = &parser->options;
-
-	if (!takes_command(parser))
-		return 0;
-	if (options->nr_pids && options->argv)
-		return wrong_use(parser->info, "both --pid and a command after '--'");
-	if (!options->nr_pids && !options->argv)
-		return wrong_use(parser->info, "no target: give -p PID, or -- CMD");
-	return 0;
-}
-
-static int check_times(const struct parser *parser)
-{
-	const struct cli_options *options = &parser->options;
-
-	if (options->duration_ns && options->interval_ns > options->duration_ns)
-		return wrong_use(parser->info, "--interval is longer than --duration");
-	if (options->duration_ns && options->min_age_ns > options->duration_ns)
-		return wrong_use(parser->info, "--min-age is longer than --duration");
-	if (options->interval_ns && options->format == OUT_FOLDED)
-		return wrong_use(parser->info,
-				 "--interval: folded stacks of several reports would add up");
-	return 0;
-}
-
-static int check_files(const struct parser *parser)
-{
-	const struct cli_options *options = &parser->options;
-
-	if (parser->info->command == CMD_RECORD && !options->capture)
-		return wrong_use(parser->info, "no capture file to write: give -o FILE");
-	if (parser->info->command == CMD_REPORT && !options->input)
-		return wrong_use(parser->info, "no capture file to read");
-	if (options->output && options->capture && strcmp(options->output, options->capture) == 0)
-		return wrong_use(parser->info, "--output and --capture name the same file");
-	if (options->output && options->input && strcmp(options->output, options->input) == 0)
-		return wrong_use(parser->info, "--output would overwrite the capture file");
-	return 0;
-}
-
-static int check(const struct parser *parser)
-{
-	int err = check_target(parser);
-
-	if (!err)
-		err = check_times(parser);
-	if (!err)
-		err = check_files(parser);
-	if (!err)
-		err = cli_check_allocators(&parser->options);
-	return err;
-}
-
 /* --- commands --------------------------------------------------------------------------------- */
 
 static int help(int argc, char **argv)
@@ -425,7 +372,7 @@ static int help(int argc, char **argv)
 	const struct cli_command_info *info;
 
 	if (argc > 3)
-		return wrong_use(NULL, "unexpected argument '%.80s'", argv[3]);
+		return cli_wrong_use(NULL, "unexpected argument '%.80s'", argv[3]);
 	if (argc < 3) {
 		cli_print_usage(stdout);
 		return 1;
@@ -436,7 +383,7 @@ static int help(int argc, char **argv)
 	}
 	info = find_command(argv[2]);
 	if (!info)
-		return wrong_use(NULL, "unknown command '%.80s'", argv[2]);
+		return cli_wrong_use(NULL, "unknown command '%.80s'", argv[2]);
 	cli_print_help(info, stdout);
 	return 1;
 }
@@ -457,7 +404,7 @@ static int parse_global(int argc, char **argv)
 		return 1;
 	}
 	if (first[0] == '-')
-		return wrong_use(NULL, "unknown option '%.80s' before the command", first);
+		return cli_wrong_use(NULL, "unknown option '%.80s' before the command", first);
 	return 0;
 }
 
@@ -479,21 +426,23 @@ int cli_parse(int argc, char **argv, struct cli_options *options)
 	int err;
 
 	if (argc < 2)
-		return wrong_use(NULL, "no command");
+		return cli_wrong_use(NULL, "no command");
 	err = parse_global(argc, argv);
 	if (err)
 		return err;
 	parser.info = find_command(argv[1]);
 	if (!parser.info)
-		return wrong_use(NULL, "unknown command '%.80s'", argv[1]);
+		return cli_wrong_use(NULL, "unknown command '%.80s'", argv[1]);
 	parser.options.command = parser.info->command;
 	err = parse_arguments(&parser, argc - 1, argv + 1);
 	if (!err)
-		err = check(&parser);
+		err = cli_check(parser.info, &parser.options);
 	if (err)
 		return err;
 	if (!parser.has_top)
 		parser.options.top = parser.options.format == OUT_TEXT ? DEFAULT_TOP : 0;
+	if ((parser.options.argv || parser.options.cgroup) && !parser.options.no_follow)
+		parser.options.follow = true;
 	*options = parser.options;
 	return 0;
 }

@@ -29,16 +29,21 @@ enum cli_command {
 	CMD_DOCTOR,
 };
 
-#define CLI_MAX_PIDS 64
+#define CLI_MAX_PIDS 1024
 #define CLI_MAX_DEBUG_DIRS 8
-#define CLI_MAX_ALLOCATORS 64
 #define SAMPLE_AUTO 0
+#define CLI_MAX_ALLOCATORS 64
 
 struct cli_options {
 	enum cli_command command;
 	pid_t pid[CLI_MAX_PIDS]; /* distinct */
 	size_t nr_pids;
-	char **argv;	      /* after "--", NULL-terminated, or NULL */
+	char **argv;	    /* after "--", NULL-terminated, or NULL */
+	bool all;	    /* every process */
+	const char *cgroup; /* NULL: none */
+	const char *comm;   /* NULL: none */
+	bool follow; /* children of targets are targets: so with a command or a cgroup unless no_follow */
+	bool no_follow;	      /* nobody becomes a target later */
 	uint64_t duration_ns; /* 0: until Ctrl-C or the target's end */
 	uint64_t interval_ns; /* 0: one report, at the end */
 	size_t top;	      /* 0: all ("--top all"); default 10 in text, all in other formats */
@@ -64,8 +69,8 @@ struct cli_options {
 	bool force;		   /* go on where the predicted cost says not to */
 	int verbose;		   /* 0, 1, 2 */
 	int ready_fd;		   /* -1: none */
-	uint64_t ring_bytes;	   /* of one ring; a power of two of at least a page */
-	uint64_t max_blocks;	   /* of the kernel's block map */
+	uint64_t ring_bytes; /* that each ring may grow to; a power of two of at least a page */
+	uint64_t max_blocks; /* of the kernel's block map */
 	uint64_t max_stacks;
 	uint64_t unwind_bytes; /* of unwind tables */
 	bool check_stacks;     /* walk in full even where the stack is known */

@@ -11,19 +11,6 @@
 #define MAX_FILE_BYTES (1 << 20)
 #define SHOWN 200 /* bytes of a definition in a message */
 
-int cli_add_allocator(struct cli_options *options, const struct cli_option *option,
-		      const char *text)
-{
-	if (options->nr_allocators == CLI_MAX_ALLOCATORS) {
-		log_error("--%s: more than %d of them; --allocator-file takes many", option->name,
-			  CLI_MAX_ALLOCATORS);
-		return -EINVAL;
-	}
-	options->allocator[options->nr_allocators++] =
-		(struct cli_allocator){text, option->type == CLI_ALLOCATOR_FILE};
-	return 0;
-}
-
 static int load_text(const char *text, struct allocator_spec *spec)
 {
 	struct allocator_spec_error error;

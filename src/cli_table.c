@@ -11,6 +11,8 @@
 #define SHOWING (REPORTS | ON(CMD_REPORT))
 #define ALL (LIVE | ON(CMD_REPORT) | ON(CMD_DOCTOR))
 
+#define TARGETS "-p PID[,...] | -n NAME | -a | -- CMD..."
+
 #define FIELD(member) offsetof(struct cli_options, member)
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -20,6 +22,16 @@
 static const struct cli_option options[] = {
 	{"pid", 'p', CLI_PIDS, LIVE | ON(CMD_DOCTOR), 0, 1, MAX_PID, "PID[,PID...]",
 	 "a process id from 1 to 4194304", "the processes to attach to"},
+	{"comm", 'n', CLI_FILE, LIVE, FIELD(comm), 0, 0, "NAME", "a name of a process",
+	 "every process of that name, as /proc/PID/comm\nhas it, also one that comes later"},
+	{"cgroup", 0, CLI_FILE, LIVE, FIELD(cgroup), 0, 0, "PATH", "a path of a cgroup",
+	 "every process in that cgroup or below it, also\none that comes later"},
+	{"all", 'a', CLI_FLAG, LIVE, FIELD(all), 0, 0, NULL, NULL,
+	 "every process, also one that comes later"},
+	{"follow", 0, CLI_FLAG, LIVE, FIELD(follow), 0, 0, NULL, NULL,
+	 "follow children of the processes, too; it is\nso with --all, --cgroup and a command"},
+	{"no-follow", 0, CLI_FLAG, LIVE, FIELD(no_follow), 0, 0, NULL, NULL,
+	 "only the processes that there are at the start"},
 	{"duration", 'd', CLI_DURATION, LIVE, FIELD(duration_ns), NS_PER_MS, MAX_DURATION_NS,
 	 "TIME", "a duration above zero, such as 200ms, 10s, 3m or 1h",
 	 "how long to watch; without it until Ctrl-C or\nthe end of the target"},
@@ -111,18 +123,18 @@ static const struct cli_option options[] = {
 static const struct cli_command_info commands[] = {
 	{CMD_LEAKS,
 	 "leaks",
-	 "-p PID[,PID...] | -- CMD [ARG...]",
+	 TARGETS,
 	 "report the call stacks that hold and leak memory",
-	 "Attaches to running processes, or starts CMD, follows every allocation, and\n"
-	 "reports by call stack what is live and how it grows, the most urgent first. The\n"
-	 "report comes at the end of the duration, of the target, or at Ctrl-C; a second\n"
-	 "Ctrl-C aborts.",
+	 "Attaches to running processes, to all of them or those of a cgroup, or starts\n"
+	 "CMD, follows every allocation, and reports by call stack what is live and how\n"
+	 "it grows, the most urgent first. The report comes at the end of the duration, of\n"
+	 "the target, or at Ctrl-C; a second Ctrl-C aborts.",
 	 {"seep leaks -p 4711 -d 60s",
 	  "seep leaks -p 4711 -d 1h -i 5m --min-age 1m --json -o leaks.jsonl",
 	  "seep leaks -d 30s -f folded -o leaks.folded -- ./server --port 8080"}},
 	{CMD_FAULTS,
 	 "faults",
-	 "-p PID[,PID...] | -- CMD [ARG...]",
+	 TARGETS,
 	 "report page faults, minor and major, by call stack",
 	 "Counts the page faults of running processes, or of CMD, by call stack and by the\n"
 	 "kind of memory that was touched. Needs no known allocator.",
@@ -130,7 +142,7 @@ static const struct cli_command_info commands[] = {
 	  "seep faults -f folded -o faults.folded -- ./batch-job"}},
 	{CMD_RECORD,
 	 "record",
-	 "-o FILE -p PID[,PID...] | -- CMD [ARG...]",
+	 "-o FILE " TARGETS,
 	 "record the same into a capture file",
 	 "Writes what 'seep leaks' or, with --faults, 'seep faults' sees to a capture\n"
 	 "file, with the names of functions, for 'seep report' to read anywhere.",

@@ -58,13 +58,19 @@ struct cli_command_info {
 const struct cli_option *cli_option_table(size_t *nr);
 const struct cli_command_info *cli_command_table(size_t *nr);
 
+/* Prints one line, and is -EINVAL. */
+int cli_wrong_use(const struct cli_command_info *info, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Whether a command to start may stand behind "--". */
+bool cli_takes_command(const struct cli_command_info *info);
+/* Whether all values, each of them right, fit together: 0, or -EINVAL after a line. */
+int cli_check(const struct cli_command_info *info, const struct cli_options *options);
+
 /* Values of these types. 0 or -EINVAL. */
 int cli_parse_share(const struct cli_option *option, const char *text, double *out);
 int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t *out);
-
-/* A definition or a file of them; cli_check_allocators() reads it. 0, or -EINVAL: one line was printed. */
-int cli_add_allocator(struct cli_options *options, const struct cli_option *option,
-		      const char *text);
+/* 0, or -EINVAL: one line was printed. */
 int cli_check_allocators(const struct cli_options *options);
 
 void cli_print_usage(FILE *out);

@@ -20,13 +20,18 @@
 #define PROGRESS_TICKS 10
 #define MAX_MAPPINGS 65536 /* 2 MiB */
 #define TABLES_WAIT_MS 3000
+#define NAMES_WAIT_NS 2000000000ull
+#define MAX_TARGETS 8192 /* at once, of all processes or a cgroup's */
+#define MAX_FAMILY 1024	 /* likewise, of targets given one by one and their children */
+#define MIN_SPARE 256
+#define MAX_COUNTER_BYTES (64u << 20)
 
 enum source {
 	SOURCE_RINGS = 1,
 	SOURCE_TIMER,
 	SOURCE_SIGNAL,
 	SOURCE_WATCH,
-	SOURCE_TARGET, /* and its index above 32 bits */
+	SOURCE_TARGET, /* and its slot above 32 bits */
 };
 
 static int check_machine(struct session *s)
@@ -66,6 +71,21 @@ static int check_machine(struct session *s)
 	return 0;
 }
 
+/* Each has a set of counters for each CPU, whether it is used or not. */
+static uint32_t max_targets(const struct session *s)
+{
+	uint32_t nr = MAX_COUNTER_BYTES /
+		      (uint32_t)(sizeof(struct seep_counters) * (size_t)kernel_nr_cpus());
+
+	if (!session_is_open(s))
+		return (uint32_t)s->nr_targets + 1;
+	if (s->cli->argv || s->cli->nr_pids)
+		nr = MAX_FAMILY;
+	else if (nr > MAX_TARGETS)
+		nr = MAX_TARGETS;
+	return nr > s->nr_targets + MIN_SPARE ? nr : (uint32_t)s->nr_targets + MIN_SPARE;
+}
+
 static int load(struct session *s)
 {
 	struct loader_options options = {
@@ -74,10 +94,15 @@ static int load(struct session *s)
 		.ring_bytes = s->cli->ring_bytes,
 		.max_blocks = (uint32_t)s->cli->max_blocks,
 		.max_stacks = (uint32_t)s->cli->max_stacks,
-		.max_targets = CLI_MAX_PIDS,
+		.max_targets = max_targets(s),
 		.max_frames = SEEP_MAX_FRAMES,
 		.max_mappings = MAX_MAPPINGS,
 		.check_stacks = s->cli->check_stacks,
+		.follow = {.children = s->cli->follow,
+			   .all = s->cli->all && !s->cli->no_follow,
+			   .cgroup = s->cli->cgroup && s->cgroup.is_v2 && !s->cli->no_follow,
+			   .cgroup_fd = s->cgroup.fd,
+			   .comm = s->cli->no_follow ? NULL : s->cli->comm},
 	};
 	int err;
 
@@ -85,7 +110,7 @@ static int load(struct session *s)
 	err = loader_new(&options, &s->features, &s->loader);
 	if (err)
 		log_error("cannot load the BPF programs: %s (-vv tells more)", strerror(-err));
-	return err;
+	return err ? err : session_init_slots(s);
 }
 
 static int watch(struct session *s, int fd, uint64_t source)
@@ -119,8 +144,11 @@ static int open_events(struct session *s)
 	err = watch(s, s->signals, SOURCE_SIGNAL);
 	if (!err)
 		err = watch(s, s->timer, SOURCE_TIMER);
-	for (i = 0; i < s->nr_targets && !err; i++)
-		err = watch(s, s->target[i].pidfd, SOURCE_TARGET | (uint64_t)i << 32);
+	for (i = 0; i < s->nr_targets && !err; i++) {
+		if (s->target[i]->pidfd >= 0)
+			err = watch(s, s->target[i]->pidfd,
+				    SOURCE_TARGET | (uint64_t)s->target[i]->slot << 32);
+	}
 	return err;
 }
 
@@ -163,22 +191,6 @@ static int open_capture(struct session *s)
 	return err;
 }
 
-/* A target that is gone by now was lost before anything could be seen of it. */
-static void check_targets(struct session *s)
-{
-	struct proc_info info;
-	size_t i;
-
-	for (i = 0; i < s->nr_targets; i++) {
-		if (s->target[i].gone || (!proc_read_info(s->target[i].tgid, &info) &&
-					  info.state != 'Z' && info.state != 'X'))
-			continue;
-		log_warn("process %d (%s) exited while probes were being attached",
-			 (int)s->target[i].tgid, s->target[i].info.comm);
-		s->target_lost = s->target[i].gone = true;
-	}
-}
-
 /* From here on everything counts. */
 static int arm(struct session *s)
 {
@@ -188,23 +200,28 @@ static int arm(struct session *s)
 	/* Stacks of the first moment are as good as others; a table takes 0.1 us a row. */
 	if (!unwinder_wait(s->unwinder, TABLES_WAIT_MS))
 		log_verbose("unwind tables are still being made: the first stacks may be cut");
-	check_targets(s);
+	session_check_early_ends(s);
 	s->start_ns = session_now_ns();
 	s->next_report_ns = s->start_ns + s->cli->interval_ns;
 	err = session_feed_run(s);
 	for (i = 0; i < s->nr_targets && !err; i++) {
-		err = session_feed_target(s, &s->target[i]);
+		err = session_feed_target(s, s->target[i]);
 		if (!err && s->options->mode == RUN_FAULTS)
-			err = session_feed_mappings(s, &s->target[i]);
+			err = session_feed_mappings(s, s->target[i]);
 	}
 	if (!err)
 		err = session_feed_probes(s);
 	if (!err)
-		err = session_feed_counters(s);
+		err = session_feed_counters(s, true);
 	if (err)
 		return err;
 	loader_arm(s->loader, true);
 	s->armed = true;
+	err = session_find_others(s);
+	if (!err)
+		err = session_refresh_stale(s);
+	if (err)
+		return err;
 	session_say_ready(s);
 	if (!s->cli->argv)
 		return 0;
@@ -214,45 +231,28 @@ static int arm(struct session *s)
 	return err;
 }
 
-static bool all_gone(const struct session *s)
+/* Where anybody may still come there is no end but the user's. */
+static bool is_over(const struct session *s)
 {
 	size_t i;
 
+	if (session_is_open(s) && !s->cli->argv && !s->cli->nr_pids)
+		return false;
 	for (i = 0; i < s->nr_targets; i++) {
-		if (!s->target[i].gone)
+		if (!s->target[i]->gone)
 			return false;
 	}
 	return true;
 }
 
-/* An interval's report waits for its names, but the rings do not wait for it. */
+/* An interval's report waits for its names, a while, but the rings do not wait for it. */
 static int report_if_due(struct session *s)
 {
-	if (!s->report_due || namer_pending(s->namer))
+	if (!s->report_due ||
+	    (namer_pending(s->namer) && session_now_ns() - s->report_due_ns < NAMES_WAIT_NS))
 		return 0;
 	s->report_due = false;
 	return session_emit(s);
-}
-
-int session_refresh_stale(struct session *s)
-{
-	size_t i;
-	int err;
-
-	for (i = 0; i < s->nr_targets; i++) {
-		/* Where a fault landed is told by the mappings of its time. */
-		if (!s->target[i].stale && s->options->mode != RUN_FAULTS)
-			continue;
-		err = session_refresh_target(s, &s->target[i]);
-		if (err == -ESRCH || err == -ENOENT)
-			continue; /* its exit is on its way */
-		if (err && err != s->feed_error)
-			log_warn("cannot look at %d again: %s, ignoring", (int)s->target[i].tgid,
-				 strerror(-err));
-		if (s->feed_error)
-			return s->feed_error;
-	}
-	return session_feed_probes(s);
 }
 
 static int tick(struct session *s)
@@ -272,7 +272,9 @@ static int tick(struct session *s)
 	}
 	(void)loader_grow_blocks(s->loader); /* without memory for it, blocks go to the hash */
 	if (!err)
-		err = session_feed_counters(s);
+		err = session_check_targets(s);
+	if (!err)
+		err = session_feed_counters(s, false);
 	now_ns = session_now_ns();
 	if (!err)
 		err = session_feed_head(s, RECORD_TICK, 0, now_ns);
@@ -283,6 +285,7 @@ static int tick(struct session *s)
 	if (s->cli->duration_ns && now_ns - s->start_ns >= s->cli->duration_ns)
 		s->stopping = true;
 	if (now_ns >= due_ns && !s->stopping) {
+		s->report_due_ns = s->report_due ? s->report_due_ns : now_ns;
 		s->report_due = s->options->emit && !s->options->quiet;
 		s->next_report_ns += s->cli->interval_ns;
 	}
@@ -315,6 +318,7 @@ static int on_event(struct session *s, uint64_t source)
 	switch ((enum source)(uint32_t)source) {
 	case SOURCE_RINGS:
 		nr = ring_set_drain(s->rings);
+		session_sweep(s);
 		return nr < 0 ? (int)nr : session_refresh_stale(s);
 	case SOURCE_TIMER:
 		if (read(s->timer, &expirations, sizeof(expirations)) < 0)
@@ -329,9 +333,11 @@ static int on_event(struct session *s, uint64_t source)
 		session_take_mappings(s);
 		return session_refresh_stale(s);
 	case SOURCE_TARGET:
-		t = &s->target[source >> 32];
-		t->gone = true;
-		(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, t->pidfd, NULL);
+		t = s->slot[source >> 32].target;
+		if (t && t->pidfd >= 0) {
+			session_set_gone(t);
+			(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, t->pidfd, NULL);
+		}
 		return 0;
 	}
 	return 0;
@@ -342,7 +348,7 @@ static int loop(struct session *s)
 	struct epoll_event event[8];
 	int nr, i, err = 0;
 
-	while (!err && !s->stopping && !all_gone(s)) {
+	while (!err && !s->stopping && !is_over(s)) {
 		nr = epoll_wait(s->epoll, event, 8, -1);
 		if (nr < 0 && errno != EINTR)
 			return -errno;
@@ -362,6 +368,8 @@ static int prepare(struct session *s)
 		err = session_check_debug_dirs(s);
 	if (!err)
 		err = session_use_allocators(s);
+	if (!err)
+		err = session_open_cgroup(s);
 	if (!err)
 		err = session_find_targets(s);
 	if (!err)
@@ -425,7 +433,7 @@ static int run(struct session *s)
 static void release(struct session *s)
 {
 	ring_set_free(s->rings);
-	session_detach(s, SEEP_SLOT_NONE);
+	session_release_links(s);
 	attach_release(&s->attach);
 	spawn_cancel(&s->spawn);
 	calibrate_free(s->calibrator);
@@ -439,8 +447,6 @@ static void release(struct session *s)
 	allocator_spec_release(&s->allocators);
 	session_release_targets(s);
 	session_release_debug_dirs(s);
-	free(s->probe);
-	free(s->attached);
 	fd_close(&s->epoll);
 	fd_close(&s->timer);
 	fd_close(&s->signals);
@@ -470,6 +476,7 @@ int session_run(const struct session_options *options)
 			    .epoll = -1,
 			    .timer = -1,
 			    .signals = -1,
+			    .cgroup = {.fd = -1},
 			    .spawn = {.go = -1, .result = -1}};
 	int status = EXIT_FAILED;
 

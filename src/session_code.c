@@ -6,6 +6,7 @@
 #include "session_impl.h"
 
 #define TABLES_FIRST_MS 2
+#define MAX_TOLD 1024 /* mappings of one process; of one that goes on, all are read sooner */
 
 /* The unwinder reads files of targets: it keeps no rights that it can do without. */
 static void drop_rights(void *arg)
@@ -57,16 +58,49 @@ static void note_change(struct session *s, struct session_target *t)
 	session_look_at_code(s, t);
 }
 
+/* Kept for the case that the process is over before it can be looked at. */
+static void note_mapping(struct session_target *t, const struct watch_mapping *mapping)
+{
+	struct proc_mapping m = {
+		.start = mapping->start,
+		.end = mapping->start + mapping->bytes,
+		.file_offset = mapping->file_offset,
+		.inode = mapping->inode,
+		.dev_major = mapping->dev_major,
+		.dev_minor = mapping->dev_minor,
+		.exec = true,
+	};
+
+	if (t->told.nr >= MAX_TOLD)
+		proc_maps_release(&t->told);
+	if (proc_maps_add(&t->told, &m,
+			  mapping->path[0] == '/' && mapping->path[1] != '/' ? mapping->path : ""))
+		log_debug("no memory for what %d maps", (int)t->tgid);
+}
+
 static int on_mapping(const struct watch_mapping *mapping, void *arg)
 {
 	struct session *s = arg;
-	size_t i;
+	struct session_target *t = session_target_of_tgid(s, mapping->tgid);
 
-	for (i = 0; i < s->nr_targets; i++) {
-		if (s->target[i].tgid == mapping->tgid)
-			note_change(s, &s->target[i]);
-	}
+	if (!t)
+		return 0;
+	if (session_is_open(s))
+		note_mapping(t, mapping);
+	note_change(s, t);
 	return 0;
+}
+
+void session_note_mappings(struct session *s)
+{
+	uint64_t lost = 0;
+	size_t i;
+	int err = s->watch ? watch_take(s->watch, on_mapping, s, &lost) : 0;
+
+	if (err)
+		log_debug("cannot read of new mappings: %s", strerror(-err));
+	for (i = 0; i < s->nr_targets && lost; i++)
+		note_change(s, s->target[i]);
 }
 
 /*
@@ -75,14 +109,7 @@ static int on_mapping(const struct watch_mapping *mapping, void *arg)
  */
 void session_take_mappings(struct session *s)
 {
-	uint64_t lost = 0;
-	size_t i;
-	int err = watch_take(s->watch, on_mapping, s, &lost);
-
-	if (err)
-		log_debug("cannot read of new mappings: %s", strerror(-err));
-	for (i = 0; i < s->nr_targets && lost; i++)
-		note_change(s, &s->target[i]);
+	session_note_mappings(s);
 	(void)unwinder_wait(s->unwinder, TABLES_FIRST_MS);
 }
 
@@ -93,7 +120,7 @@ void session_check_unknown_code(struct session *s)
 	size_t i;
 
 	for (i = 0; i < s->nr_targets; i++) {
-		t = &s->target[i];
+		t = s->target[i];
 		unknown = loader_unknown_code(s->loader, t->slot);
 		if (t->gone || unknown == t->unknown_code)
 			continue;

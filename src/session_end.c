@@ -11,21 +11,26 @@
 
 #define DRAIN_ROUNDS 1000 /* after the probes are disarmed: more than enough for what rings hold */
 
-/* "41 probes in libjemalloc.so.2 (jemalloc), libc.so.6 (glibc)" */
+static bool is_of(const struct session_link *link, uint32_t slot)
+{
+	return link->slot == slot || link->slot == SEEP_SLOT_NONE;
+}
+
+/* "41 probes in libjemalloc.so.2 (jemalloc), libc.so.6 (glibc)"; slot: of all where that is SEEP_SLOT_NONE */
 static void describe_probes(const struct session *s, uint32_t slot, struct strbuf *out)
 {
 	const struct discover_object *object;
 	const char *base;
 	size_t nr = 0, i;
 
-	for (i = 0; i < s->nr_attached; i++) {
-		if (s->attached[i].slot == slot)
-			nr += s->attached[i].nr_sites;
+	for (i = 0; i < s->nr_links; i++) {
+		if (is_of(&s->link[i], slot))
+			nr += s->link[i].nr_sites;
 	}
 	strbuf_printf(out, "%zu probes", nr);
-	for (nr = 0, i = 0; i < s->nr_attached; i++) {
-		object = s->attached[i].object;
-		if (s->attached[i].slot != slot)
+	for (nr = 0, i = 0; i < s->nr_links; i++) {
+		object = s->link[i].object;
+		if (!is_of(&s->link[i], slot))
 			continue;
 		base = strrchr(object->path, '/');
 		strbuf_printf(out, "%s%s (%s)", nr++ ? ", " : " in ",
@@ -33,24 +38,50 @@ static void describe_probes(const struct session *s, uint32_t slot, struct strbu
 	}
 }
 
-void session_say_ready(const struct session *s)
+static void describe(const struct session *s, uint32_t slot, struct strbuf *out)
+{
+	strbuf_clear(out);
+	if (s->options->mode == RUN_FAULTS)
+		strbuf_puts(out, "page faults");
+	else
+		describe_probes(s, slot, out);
+}
+
+static void say_each(const struct session *s, struct strbuf *what)
 {
 	const struct session_target *t;
-	struct strbuf what = {0};
 	size_t i;
 
 	for (i = 0; i < s->nr_targets; i++) {
-		t = &s->target[i];
+		t = s->target[i];
 		if (t->gone)
 			continue;
-		strbuf_clear(&what);
-		if (s->options->mode == RUN_FAULTS)
-			strbuf_puts(&what, "page faults");
-		else
-			describe_probes(s, t->slot, &what);
+		describe(s, t->slot, what);
 		log_info("attached to %d (%s): %s", (int)t->tgid,
-			 s->cli->argv ? s->cli->argv[0] : t->info.comm, what.text ? what.text : "");
+			 s->cli->argv ? s->cli->argv[0] : t->info.comm,
+			 what->text ? what->text : "");
 	}
+}
+
+static void say_all(const struct session *s, struct strbuf *what)
+{
+	describe(s, SEEP_SLOT_NONE, what);
+	if (s->cli->cgroup)
+		log_info("attached to %zu processes of cgroup '%s': %s", s->nr_targets,
+			 s->cli->cgroup, what->text ? what->text : "");
+	else
+		log_info("attached to all %zu processes: %s", s->nr_targets,
+			 what->text ? what->text : "");
+}
+
+void session_say_ready(const struct session *s)
+{
+	struct strbuf what = {0};
+
+	if (s->cli->all || s->cli->cgroup)
+		say_all(s, &what);
+	else
+		say_each(s, &what);
 	strbuf_release(&what);
 	if (s->cli->ready_fd >= 0)
 		(void)fd_write_all(s->cli->ready_fd, "\n", 1);
@@ -117,28 +148,26 @@ static int name_all(struct session *s)
 	return err;
 }
 
-/* An exit whose event was lost, or which happened while programs were disarmed. */
 static int feed_missing_exits(struct session *s)
 {
-	struct event_proc event = {.head = {.kind = EVENT_EXIT}};
 	size_t i;
 	int err = 0;
 
 	for (i = 0; i < s->nr_targets && !err; i++) {
-		if (!s->target[i].gone || s->target[i].exit_seen)
-			continue;
-		event.head.proc = s->target[i].proc;
-		event.head.time_ns = session_now_ns();
-		event.tgid = (uint32_t)s->target[i].tgid;
-		err = session_feed(s, &event, sizeof(event));
+		if (s->target[i]->gone && !s->target[i]->exit_seen)
+			err = session_feed_exit(s, s->target[i]);
 	}
 	return err;
 }
 
-void session_say_command_runs_on(const struct session *s)
+void session_say_command_runs_on(struct session *s)
 {
-	if (s->cli->argv && !s->target[0].gone && !s->interrupted)
-		log_info("'%s' runs on as process %d", s->cli->argv[0], (int)s->target[0].tgid);
+	const struct session_target *t = NULL;
+
+	if (s->cli->argv)
+		t = session_target_of_tgid(s, s->spawn.pid);
+	if (t && !t->gone && !s->interrupted)
+		log_info("'%s' runs on as process %d", s->cli->argv[0], (int)t->tgid);
 }
 
 /* A last look at what has changed since the last one, however short ago that was. */
@@ -148,7 +177,7 @@ static int look_again(struct session *s)
 	size_t i;
 
 	for (i = 0; i < s->nr_targets; i++)
-		s->target[i].refreshed_ns = 0;
+		s->target[i]->refreshed_ns = 0;
 	return nr < 0 ? (int)nr : session_refresh_stale(s);
 }
 
@@ -169,11 +198,13 @@ int session_finish(struct session *s)
 	if (!err)
 		err = session_resync(s);
 	if (!err)
-		err = session_feed_counters(s);
+		err = session_feed_counters(s, true);
+	session_settle_targets(s);
 	if (!err)
 		err = name_all(s);
 	flags = (uint16_t)((s->target_lost ? END_TARGET_LOST : 0) |
 			   (s->leader_gone ? END_LEADER_GONE : 0) |
+			   (loader_slots_missing(s->loader) ? END_UNFOLLOWED : 0) |
 			   (s->interrupted ? END_INTERRUPTED : 0) |
 			   (s->resync_failed ? END_NO_RESYNC : 0));
 	if (!err)

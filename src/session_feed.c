@@ -10,6 +10,7 @@
 #include "array.h"
 #include "log.h"
 
+#define COUNTED_AT_ONCE 64
 #define RESYNC_PAUSE 10 /* between two resyncs, times what the last one took */
 
 uint64_t session_now_ns(void)
@@ -89,10 +90,8 @@ int session_feed_target(struct session *s, const struct session_target *t)
 		.tgid = (uint32_t)t->tgid,
 		.start_ticks = t->info.start_ticks,
 	};
-	char exe[4096] = "";
-	const char *const text[] = {t->info.comm, exe};
+	const char *const text[] = {t->info.comm, t->exe ? t->exe : "", t->cgroup ? t->cgroup : ""};
 
-	(void)proc_read_exe(t->tgid, exe, sizeof(exe));
 	return session_feed_strings(s, &record, sizeof(record), text, ARRAY_SIZE(text));
 }
 
@@ -159,33 +158,55 @@ int session_feed_probes(struct session *s)
 	return err;
 }
 
-int session_feed_counters(struct session *s)
+static int feed_cpu_time(struct session *s, const struct session_target *t)
 {
-	struct record_cpu_time cpu = {.head = {.kind = RECORD_CPU_TIME}};
-	struct record_counters record = {.head = {.kind = RECORD_COUNTERS}};
-	struct session_target *t;
-	struct proc_info info;
-	size_t i;
-	int err;
+	struct record_cpu_time cpu = {
+		.head = {.kind = RECORD_CPU_TIME, .proc = t->proc, .time_ns = session_now_ns()}};
+	uint64_t start_ticks, cpu_ns;
 
-	for (i = 0; i < s->nr_targets; i++) {
-		t = &s->target[i];
-		record.head.proc = cpu.head.proc = t->proc;
-		record.head.time_ns = cpu.head.time_ns = session_now_ns();
-		err = loader_counters(s->loader, t->slot, (uint64_t *)record.value);
-		if (!err)
-			err = session_feed(s, &record, sizeof(record));
-		if (err)
-			return err;
-		if (t->gone || proc_read_info(t->tgid, &info) ||
-		    info.start_ticks != t->info.start_ticks)
-			continue;
-		cpu.cpu_ns = info.cpu_ns;
-		err = session_feed(s, &cpu, sizeof(cpu));
-		if (err)
-			return err;
+	if (t->gone || proc_read_cpu(t->tgid, &start_ticks, &cpu_ns) ||
+	    start_ticks != t->info.start_ticks)
+		return 0;
+	cpu.cpu_ns = cpu_ns;
+	return session_feed(s, &cpu, sizeof(cpu));
+}
+
+int session_feed_counters_of(struct session *s, const struct session_target *t)
+{
+	struct record_counters record = {
+		.head = {.kind = RECORD_COUNTERS, .proc = t->proc, .time_ns = session_now_ns()}};
+	int err = loader_counters(s->loader, t->slot, (uint64_t *)record.value);
+
+	if (!err)
+		err = session_feed(s, &record, sizeof(record));
+	return err ? err : feed_cpu_time(s, t);
+}
+
+/* Of very many targets it is some at a time, in turn. */
+int session_feed_counters(struct session *s, bool at_end)
+{
+	size_t nr = s->nr_targets, i;
+	int err = 0;
+
+	if (!at_end && nr > COUNTED_AT_ONCE)
+		nr = COUNTED_AT_ONCE;
+	for (i = 0; i < nr && !err; i++) {
+		if (s->next_counted >= s->nr_targets)
+			s->next_counted = 0;
+		err = session_feed_counters_of(s, s->target[s->next_counted++]);
 	}
-	return 0;
+	return err;
+}
+
+/* An exit whose event was lost, or which happened while programs were disarmed. */
+int session_feed_exit(struct session *s, const struct session_target *t)
+{
+	struct event_proc event = {
+		.head = {.kind = EVENT_EXIT, .proc = t->proc, .time_ns = session_now_ns()},
+		.tgid = (uint32_t)t->tgid,
+	};
+
+	return session_feed(s, &event, sizeof(event));
 }
 
 /* Is there code at this address, as far as we have looked? Else it is time to look again. */
@@ -240,42 +261,13 @@ static int forget_block(const struct heap_block *block, void *arg)
 	return 0;
 }
 
-/* The blocks of an address space that is no more take up room in the kernel's map. */
-static void forget_blocks(struct session *s, uint32_t proc)
+void session_forget_blocks(struct session *s, uint32_t proc)
 {
 	struct forget c = {.s = s, .proc = proc};
 	struct heap *heap = profile_heap(s->profile, proc);
 
 	if (heap && s->armed)
 		(void)heap_walk(heap, forget_block, &c);
-}
-
-static void on_exit_event(struct session *s, uint32_t proc)
-{
-	struct session_target *t = session_target_of(s, proc);
-
-	if (!t)
-		return;
-	t->gone = t->exit_seen = true;
-	if (s->nr_targets > 1)
-		forget_blocks(s, proc);
-}
-
-static void on_exec(struct session *s, const struct event_proc *e)
-{
-	struct session_target *t = session_target_of(s, e->head.proc);
-
-	if (!t)
-		return;
-	forget_blocks(s, t->proc);
-	if (e->parent_tgid != e->tgid)
-		session_leader_replaced(s, t);
-	t->proc = e->head.proc;
-	t->stale = true;
-	t->refreshed_ns = 0;
-	t->exec_ns = session_now_ns();
-	t->maps_hash = 0;
-	snprintf(t->info.comm, sizeof(t->info.comm), "%.*s", SEEP_COMM_LEN, e->comm);
 }
 
 static int note_record(struct session *s, const struct event_head *head, const void *record)
@@ -297,21 +289,43 @@ static int note_record(struct session *s, const struct event_head *head, const v
 	case EVENT_MREMAP:
 	case EVENT_BRK:
 		return learn_stack(s, head->proc, ((const struct event_vm *)record)->stack);
+	case EVENT_FORK:
+		session_on_fork(s, record);
+		return s->feed_error;
 	case EVENT_EXEC:
-		on_exec(s, record);
-		return 0;
+		session_on_exec(s, record);
+		return s->feed_error;
 	case EVENT_EXIT:
-		on_exit_event(s, head->proc);
-		return 0;
+		session_on_exit(s, record);
+		return s->feed_error;
 	}
 	return 0;
 }
 
+/* The first that is heard of a process, whatever it is: it is announced, before anything else is told of it. */
+static __attribute__((noinline)) int announce(struct session *s, uint32_t proc)
+{
+	struct session_target *t = session_add_born(s, proc);
+
+	return t ? session_feed_target(s, t) : 0;
+}
+
+static bool is_new(const struct session *s, uint32_t proc)
+{
+	return SEEP_PROC_SLOT(proc) <= loader_max_targets(s->loader) &&
+	       !s->slot[SEEP_PROC_SLOT(proc)].target;
+}
+
 int session_take(const void *record, size_t nr, void *arg)
 {
+	const struct event_head *head = record;
 	struct session *s = arg;
-	int err = nr < sizeof(struct event_head) ? -EBADMSG : note_record(s, record, record);
+	int err = nr < sizeof(*head) ? -EBADMSG : 0;
 
+	if (!err && is_new(s, head->proc))
+		err = announce(s, head->proc);
+	if (!err)
+		err = note_record(s, head, record);
 	return err ? err : session_feed(s, record, nr);
 }
 
@@ -388,19 +402,19 @@ static int resync_blocks(struct session *s, uint64_t now_ns)
 	int err;
 
 	for (i = 0; i < s->nr_targets; i++) {
-		heap = profile_heap(s->profile, s->target[i].proc);
+		heap = profile_heap(s->profile, s->target[i]->proc);
 		if (heap)
 			heap_resync_begin(heap);
 	}
 	err = loader_walk_blocks(s->loader, resync_seen, s);
 	for (i = 0; i < s->nr_targets && !err; i++) {
-		heap = profile_heap(s->profile, s->target[i].proc);
+		heap = profile_heap(s->profile, s->target[i]->proc);
 		if (!heap)
 			continue;
 		u.nr = 0;
 		err = heap_walk_unseen(heap, now_ns, resync_unseen, &u);
 		if (!err)
-			err = resync_gone(s, s->target[i].proc, &u, now_ns);
+			err = resync_gone(s, s->target[i]->proc, &u, now_ns);
 	}
 	free(u.block);
 	return err;

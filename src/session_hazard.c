@@ -48,6 +48,6 @@ int session_check_hazards(struct session *s)
 	if (s->options->mode != RUN_LEAKS)
 		return 0;
 	for (i = 0; i < s->nr_targets && !err; i++)
-		err = check_target(s, &s->target[i]);
+		err = check_target(s, s->target[i]);
 	return err;
 }

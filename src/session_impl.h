@@ -7,6 +7,7 @@
 #include "calibrate.h"
 #include "capture.h"
 #include "discover.h"
+#include "hash.h"
 #include "hazard.h"
 #include "kernel.h"
 #include "loader.h"
@@ -15,27 +16,12 @@
 #include "profile.h"
 #include "ring.h"
 #include "session.h"
+#include "session_targets.h"
 #include "spawn.h"
 #include "unwinder.h"
 #include "watch.h"
 
 #define TICK_NS 100000000ull
-
-struct session_target {
-	uint32_t slot, proc;
-	pid_t tgid;
-	int pidfd;
-	struct proc_info info;
-	struct proc_maps maps;
-	uint64_t maps_hash;
-	bool gone, exit_seen;
-	bool stale;	       /* what it maps has changed, or may have */
-	uint32_t unknown_code; /* loader_unknown_code() when it was last looked at */
-	uint64_t refreshed_ns, refresh_took_ns;
-	uint64_t doubted_ns; /* when names were last asked for that would not do */
-	bool in_doubt;	     /* look again, even if the mappings are the same */
-	uint64_t exec_ns;    /* its image is as old as that; 0: older than the run */
-};
 
 /* A probe that has been set in some target. */
 struct session_probe {
@@ -43,11 +29,20 @@ struct session_probe {
 	const struct discover_site *site;
 };
 
-struct session_attached {
-	uint32_t slot;
+/* The probes of an object in one process, or in all. */
+struct session_link {
+	uint32_t slot; /* SEEP_SLOT_NONE: in every process that maps it */
 	const struct discover_object *object;
-	struct attach_links *links;
+	struct attach_links *links; /* NULL: none of its functions is probed */
+	char *kernel_path;
 	size_t nr_sites; /* probed */
+};
+
+/* An object that has been probed in some process. */
+struct session_object {
+	const struct discover_object *object;
+	uint32_t nr_processes; /* that it was to be probed in, ever */
+	bool is_wide;	       /* it is probed in all */
 };
 
 struct session {
@@ -70,19 +65,35 @@ struct session {
 	struct calibration cost;
 	struct hazard_kernel hazards;
 	struct spawn spawn;
-	struct session_target *target;
-	size_t nr_targets;
+	struct session_target **target;
+	size_t nr_targets, cap_targets;
+	struct session_slot *slot;    /* by number, up to loader_max_targets() */
+	struct map64 by_tgid;	      /* to struct session_target * */
+	size_t nr_ever;		      /* targets there have been */
+	struct process_cgroup cgroup; /* fd -1: none */
+	uint32_t *dead;		      /* a ring: the last MAX_DEAD incarnations that have ended */
+	size_t nr_dead;
+	size_t next_counted; /* of target: whose turn it is to have its counters read */
+	uint64_t next_sync_ns, swept_ns;
+	uint64_t lost_synced;	 /* loader_lost_events() when targets were last compared */
+	uint32_t missing_synced; /* loader_slots_missing(), likewise */
+	bool sweep_due;
 	struct session_probe *probe; /* index is the probe's number */
 	size_t nr_probes, cap_probes;
 	size_t nr_probes_told; /* of those, in the stream */
-	struct session_attached *attached;
-	size_t nr_attached, cap_attached;
+	struct session_link *link;
+	size_t nr_links, cap_links;
+	struct session_object *object;
+	size_t nr_objects, cap_objects;
+	struct map64
+		looked_at; /* files by device and inode: what is probed in all processes, if anything */
 	int epoll, timer, signals;
 	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
 	uint64_t start_ns, next_report_ns;
 	bool report_due;
+	uint64_t report_due_ns, wanted_ns;
 	uint64_t lost_seen; /* loader_lost_events() at the last resync */
 	uint64_t next_resync_ns;
 	unsigned int ticks;
@@ -101,7 +112,12 @@ int session_feed_run(struct session *s);
 int session_feed_target(struct session *s, const struct session_target *t);
 int session_feed_mappings(struct session *s, const struct session_target *t);
 int session_feed_probes(struct session *s);
-int session_feed_counters(struct session *s);
+/* Of some targets; at_end: of all. */
+int session_feed_counters(struct session *s, bool at_end);
+int session_feed_counters_of(struct session *s, const struct session_target *t);
+int session_feed_exit(struct session *s, const struct session_target *t);
+/* The blocks of an address space that is no more take up room in the kernel's map. */
+void session_forget_blocks(struct session *s, uint32_t proc);
 /* A record with strings at its end, padded to a multiple of 8. One that would be too long is left out. */
 int session_feed_strings(struct session *s, const void *fixed, size_t nr, const char *const *text,
 			 size_t nr_text);
@@ -118,20 +134,32 @@ void session_show_progress(struct session *s);
 int session_emit(struct session *s);
 /* Disarms, reads what is left, names it and closes the capture. */
 int session_finish(struct session *s);
-void session_say_command_runs_on(const struct session *s);
+void session_say_command_runs_on(struct session *s);
 
-/* session_target.c: processes */
+/* session_attach.c: probes */
 
-int session_find_targets(struct session *s);
 int session_attach_targets(struct session *s);
-/* Takes the probes out: of the target in a slot, or SEEP_SLOT_NONE for all. */
-void session_detach(struct session *s, uint32_t slot);
-struct session_target *session_target_of(struct session *s, uint32_t proc);
+bool session_has_ended(const struct session_target *t);
+/* A target that is gone by now was lost before anything could be seen of it. */
+void session_check_early_ends(struct session *s);
 /* Looks again at what a target maps: code ranges, names, allocators, new probes. */
 int session_refresh_target(struct session *s, struct session_target *t);
-/* The same for all whose mappings may have changed (session.c). */
+/* The same for all whose mappings may have changed. */
 int session_refresh_stale(struct session *s);
-void session_release_targets(struct session *s);
+
+/* session_links.c: which probes are where */
+
+/* Probes what was found, where it is not probed yet. */
+int session_attach_found(struct session *s, struct session_target *t,
+			 const struct discover_found *found, size_t nr);
+/* A child has been born whose parent has probes of its own. */
+void session_count_child(struct session *s, struct session_target *child,
+			 const struct session_target *parent);
+/* Takes the probes out that are in this process alone. */
+void session_drop_links(struct session *s, uint32_t slot);
+void session_release_links(struct session *s);
+/* What children have of their parents' breakpoints is taken out, if it is time. */
+void session_sweep(struct session *s);
 
 /* session_allocators.c: what the user has described */
 
@@ -146,6 +174,8 @@ int session_start_unwinder(struct session *s);
 int session_watch_code(struct session *s);
 /* Makes its tables, soon. */
 void session_look_at_code(struct session *s, const struct session_target *t);
+void session_note_mappings(struct session *s);
+/* The same, and gives its tables a little time. */
 void session_take_mappings(struct session *s);
 /* Targets whose stacks have led to places we know nothing of are looked at again. */
 void session_check_unknown_code(struct session *s);
@@ -155,8 +185,6 @@ bool session_take_signal(struct session *s);
 
 /* session_leader.c: what the kernel ties to a process by its thread group leader */
 
-/* After an exec by another thread, which took the leader's place: probes are to be set anew. */
-void session_leader_replaced(struct session *s, const struct session_target *t);
 /* Looks for leaders that have ended while their process goes on; at_end: without waiting for it to follow. */
 void session_check_leaders(struct session *s, bool at_end);
 void session_say_tables(struct session *s);

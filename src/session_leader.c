@@ -12,11 +12,6 @@
 #define FOLLOW_NS                                                                                  \
 	1000000000ULL /* a process that ends loses its leader first; the rest follows sooner than that */
 
-void session_leader_replaced(struct session *s, const struct session_target *t)
-{
-	session_detach(s, t->slot);
-}
-
 static bool is_headless(const struct session_target *t)
 {
 	struct pollfd all = {.fd = t->pidfd, .events = POLLIN};
@@ -41,7 +36,7 @@ void session_check_leaders(struct session *s, bool at_end)
 		return;
 	s->leaders_gone_ns = 0;
 	for (i = 0; i < s->nr_targets; i++) {
-		t = &s->target[i];
+		t = s->target[i];
 		if (!is_headless(t))
 			continue;
 		s->leader_gone = true;

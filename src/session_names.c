@@ -10,7 +10,9 @@
 #include "session_impl.h"
 
 #define DOUBT_NS 1000000000ull /* between two looks at a target for names that may be had */
-#define NAMELESS_MAX 3	       /* files to tell of */
+#define WANT_NS                                                                                    \
+	1000000000ull  /* between two looks for what has no name, while answers are awaited */
+#define NAMELESS_MAX 3 /* files to tell of */
 
 /* Names a directory as we see it now: where we are later is nobody's concern. */
 static int check_dir(const char *option, const char *dir, char **absolute)
@@ -150,19 +152,23 @@ static void want_name(uint32_t proc, uint64_t address, void *arg)
 	const struct session_target *t = session_target_of(s, proc);
 
 	/* What is not found in mappings that are out of date would stay without a name. */
-	if (t && t->stale && !t->gone && t->proc == proc)
+	if (t && t->stale && t->proc == proc)
 		return;
 	if (namer_want(s->namer, proc, address))
 		log_debug("no memory to name %#llx", (unsigned long long)address);
 }
 
+/* Looking for what has no name takes a while when there are very many stacks: first come the answers that are due. */
 int session_feed_names(struct session *s)
 {
+	uint64_t now_ns = session_now_ns();
 	int err = namer_collect(s->namer, feed_answer, s);
 
-	if (!err)
-		profile_unnamed(s->profile, want_name, s);
-	return err;
+	if (err || (namer_pending(s->namer) && now_ns - s->wanted_ns < WANT_NS))
+		return err;
+	s->wanted_ns = now_ns;
+	profile_unnamed(s->profile, want_name, s);
+	return 0;
 }
 
 struct nameless {

@@ -23,6 +23,11 @@ _seep() {
 	else
 		case $previous in
 		-p | --pid) words=$(cd /proc && echo [0-9]*) ;;
+		-n | --comm) words=$(cat /proc/[0-9]*/comm 2>/dev/null) ;;
+		--cgroup)
+			mapfile -t COMPREPLY < <(compgen -d -- "${current:-/sys/fs/cgroup/}")
+			return
+			;;
 		-f | --format) words="text json folded" ;;
 		--max-overhead | --max-cpu) words="off 1% 5% 10%" ;;
 		--sample) words="auto 1 64K 512K 4M" ;;

@@ -259,42 +259,24 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 	return 0;
 }
 
-static int print_process(pid_t tgid, struct machine *machine, struct probes *probes)
+static int print_process(struct probes *probes, pid_t tgid, struct machine *machine)
 {
-	struct proc_maps maps;
 	struct proc_info info;
+	struct proc_maps maps;
 	int err = probes_print_process(probes, tgid);
 
 	if (err)
 		return err;
-	proc_maps_init(&maps);
 	err = proc_read_info(tgid, &info);
 	if (!err)
 		err = print_guards(tgid, info.is_32bit, machine);
 	if (!err && machine->may_probe)
 		predict_print(&probes->discover, tgid, &machine->features,
 			      machine->has_cost ? &machine->cost : NULL);
+	proc_maps_init(&maps);
 	if (proc_maps_read(&maps, tgid) || print_code(tgid, &maps))
 		err = -ESRCH;
 	proc_maps_release(&maps);
-	return err;
-}
-
-static int print_processes(const struct cli_options *cli, struct machine *machine)
-{
-	struct probes probes;
-	int err = probes_init(&probes, cli), failed;
-	size_t i;
-
-	probes.cost = machine->cost;
-	probes.has_cost = machine->has_cost;
-	for (i = 0; i < cli->nr_pids && err != -EINVAL; i++) {
-		failed = print_process(cli->pid[i], machine, &probes);
-		err = err ? err : failed;
-	}
-	if (!err)
-		err = discover_check_wishes(&probes.discover, !cli->nr_pids);
-	probes_release(&probes);
 	return err;
 }
 
@@ -302,7 +284,14 @@ int cmd_doctor(const struct cli_options *cli)
 {
 	struct machine machine = {0};
 	int status = EXIT_COMPLETE, err;
+	struct probes probes;
+	size_t i;
 
+	err = probes_init(&probes, cli);
+	if (err) {
+		probes_release(&probes);
+		return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+	}
 	kernel_probe(&machine.features);
 	print_features(&machine.features);
 	if (!print_rights() || !machine.features.btf || !machine.features.ring_buffer ||
@@ -312,8 +301,18 @@ int cmd_doctor(const struct cli_options *cli)
 		err = probes_measure(&machine.features, &machine.cost);
 		machine.has_cost = !err;
 		machine.may_probe = true;
+		probes.cost = machine.cost;
+		probes.kind = loader_choose_kind(ATTACH_SESSION, &machine.features);
+		probes.has_cost = machine.has_cost;
 		print_costs(&machine.cost, err);
 		print_hazards(&machine.hazards);
 	}
-	return print_processes(cli, &machine) ? EXIT_FAILED : status;
+	for (i = 0; i < cli->nr_pids; i++) {
+		if (print_process(&probes, cli->pid[i], &machine))
+			status = EXIT_FAILED;
+	}
+	if (discover_check_wishes(&probes.discover, !cli->nr_pids))
+		status = EXIT_FAILED;
+	probes_release(&probes);
+	return status;
 }

@@ -14,19 +14,8 @@
 
 #define PLACE_COLUMNS 22
 
-/* By the best links that could be measured here. */
-static uint32_t cost_of(const struct discover_site *site, const struct calibration *costs)
-{
-	bool with_return = site->function->role != ROLE_FREE;
-	enum attach_kind kind = ATTACH_SESSION;
-
-	while (kind > ATTACH_PERF && !calibration_ns(costs, kind, true, false))
-		kind--;
-	return calibration_ns(costs, kind, site->placement.emulated, with_return);
-}
-
 /* In 80 columns; what follows a long name comes on a line of its own. */
-static void print_site(const struct discover_site *site, const struct calibration *costs)
+static void print_site(const struct probes *probes, const struct discover_site *site)
 {
 	const struct placement *p = &site->placement;
 	char place[ALLOCATOR_SPEC_MAX_NAME + 16], count[FORMAT_MAX];
@@ -36,8 +25,10 @@ static void print_site(const struct discover_site *site, const struct calibratio
 	if (strlen(place) > PLACE_COLUMNS)
 		printf("\n    %-8s %-*s", "", PLACE_COLUMNS, "");
 	printf(" %#8" PRIx64 " %-15.15s", site->file_offset, p->instruction);
-	if (costs) {
-		format_count(cost_of(site, costs), count, sizeof(count));
+	if (probes->has_cost) {
+		format_count(calibration_ns(&probes->cost, probes->kind, p->emulated,
+					    site->function->role != ROLE_FREE),
+			     count, sizeof(count));
 		printf(" %6s ns", count);
 	}
 	printf("  %s\n", p->emulated ? "emulated" : "stepped");
@@ -54,7 +45,7 @@ static void print_object(const struct probes *probes, const struct discover_obje
 	for (i = 0; i < object->nr_sites; i++) {
 		site = &object->site[i];
 		if (probes->cli->throwing_new || !allocator_function_throws(site->function))
-			print_site(site, probes->has_cost ? &probes->cost : NULL);
+			print_site(probes, site);
 		else
 			printf("    %-8s %s left out without --throwing-new\n", site->family->name,
 			       site->function->symbol);
@@ -178,6 +169,7 @@ int probes_list(const struct cli_options *cli)
 
 	if (!err) {
 		kernel_probe(&features);
+		probes.kind = loader_choose_kind(ATTACH_SESSION, &features);
 		unknown = probes_measure(&features, &probes.cost);
 		probes.has_cost = !unknown;
 		if (unknown)

@@ -16,6 +16,7 @@ struct probes {
 	struct allocator_spec spec; /* what the user has described */
 	struct discover discover;
 	struct calibration cost; /* for the caller to set, as soon as they are known: */
+	enum attach_kind kind;	 /* of the links that they would have */
 	bool has_cost;
 };
 

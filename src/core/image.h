@@ -51,9 +51,10 @@ struct image {
 	size_t number;			 /* of the profile's images */
 	const char *comm, *exe, *cgroup; /* kept by the profile */
 	bool ended;
-	bool exited;	     /* the process is gone */
-	struct image *older; /* of the same process */
-	struct site *sites;  /* its own, by struct site's next */
+	bool exited;	       /* the process is gone */
+	struct image *older;   /* of the same process */
+	struct target *target; /* that process; of profile.h's making */
+	struct site *sites;    /* its own, by struct site's next */
 	struct heap *heap;
 	struct heap *held; /* what it had when the process exited; NULL before that */
 	uint64_t end_ns;   /* of the exit */

@@ -61,8 +61,11 @@ const struct stack *profile_stack(const struct profile *p, uint32_t stack)
 
 struct target *profile_target(const struct profile *p, uint32_t proc)
 {
+	const struct image *image = profile_image(p, proc);
 	uint64_t value;
 
+	if (image)
+		return image->target;
 	if (!map64_get(&p->targets, SEEP_PROC_SLOT(proc), &value))
 		return NULL;
 	return (struct target *)(uintptr_t)value;
@@ -87,6 +90,11 @@ struct target *profile_add_target(struct profile *p, uint32_t proc)
 	}
 	p->target[p->nr_targets++] = target;
 	return target;
+}
+
+void profile_leave_slot(struct profile *p, uint32_t proc)
+{
+	(void)map64_remove(&p->targets, SEEP_PROC_SLOT(proc));
 }
 
 uint64_t stack_lookup_address(const struct stack *stack, uint32_t i)

@@ -41,6 +41,7 @@ static struct image *image_add(struct profile *p, struct target *target, uint32_
 	}
 	image->number = p->nr_images;
 	p->image[p->nr_images++] = image;
+	image->target = target;
 	image->window_ns = p->unwatched_ns;
 	image->tgid = target->tgid;
 	image->comm = target->comm;

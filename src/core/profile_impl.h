@@ -16,10 +16,11 @@
 /* By then every event of an earlier time has been read. */
 #define PROFILE_GRACE_NS (3ull * 1000000000)
 
-/* A process over all its images: one slot of the kernel's. */
+/* A process over all its images: one slot of the kernel's, until that is given to another. */
 struct target {
 	uint32_t slot;
 	uint32_t tgid;
+	uint64_t start_ticks; /* 0: not known */
 	const char *comm, *exe, *cgroup;
 	struct image *newest; /* all older ones have ended */
 	uint64_t counter[STAT_NR];
@@ -50,7 +51,7 @@ struct profile {
 	struct image **image; /* in order of first sight */
 	size_t nr_images, cap_images;
 	struct image *last_image; /* that an event was of */
-	struct map64 targets;	  /* slot to struct target * */
+	struct map64 targets;	  /* slot to the last struct target * in it */
 	struct target **target;
 	size_t nr_targets, cap_targets;
 	struct sites sites;
@@ -88,6 +89,8 @@ const struct stack *profile_stack(const struct profile *profile, uint32_t stack)
  */
 struct image *profile_add_image(struct profile *profile, uint32_t proc);
 struct target *profile_add_target(struct profile *profile, uint32_t proc);
+/* The process in the slot has ended: what comes there next is another. */
+void profile_leave_slot(struct profile *profile, uint32_t proc);
 
 /* The address to look up for frame i, with its origin: a return address leads behind the call, an exact one does not. */
 uint64_t stack_lookup_address(const struct stack *stack, uint32_t i);

@@ -40,6 +40,16 @@ static struct record_strings strings_at(const void *record, size_t nr, const cha
 	return (struct record_strings){.at = at, .end = (const char *)record + nr};
 }
 
+/* A slot is used again. Who has just come into it may be announced before anybody knows his tgid. */
+static bool is_another(const struct target *before, const struct record_target *r)
+{
+	if (!before || !before->tgid)
+		return false;
+	if (before->tgid != r->tgid)
+		return true;
+	return before->start_ticks && r->start_ticks && before->start_ticks != r->start_ticks;
+}
+
 int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 {
 	struct record_strings strings = strings_at(r, nr, r->strings);
@@ -50,6 +60,8 @@ int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 
 	if (err)
 		return err;
+	if (!profile_image(p, r->head.proc) && is_another(profile_target(p, r->head.proc), r))
+		profile_leave_slot(p, r->head.proc);
 	cgroup = keep_optional(p, &strings);
 	image = cgroup ? profile_add_image(p, r->head.proc) : NULL;
 	if (!image)
@@ -62,6 +74,8 @@ int feed_target(struct profile *p, const struct record_target *r, size_t nr)
 	if (target->newest != image)
 		return 0;
 	target->tgid = r->tgid;
+	if (r->start_ticks)
+		target->start_ticks = r->start_ticks;
 	target->comm = comm;
 	target->exe = exe;
 	target->cgroup = cgroup;

@@ -130,6 +130,20 @@ int codes_replace(struct codes *codes, struct code_list *now)
 	return 0;
 }
 
+int codes_copy(struct codes *to, const struct codes *from)
+{
+	struct code_list now = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < from->now.nr && !error; i++)
+		error = code_list_add(&now, &from->now.item[i]);
+	if (error)
+		code_list_release(&now);
+	else
+		to->now = now;
+	return error;
+}
+
 static bool has(const struct code *code, uint64_t address)
 {
 	return address >= code->start && address < code->end;

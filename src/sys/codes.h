@@ -49,6 +49,9 @@ const struct code *code_list_find(const struct code_list *codes, uint64_t addres
  */
 int codes_replace(struct codes *codes, struct code_list *now);
 
+/* Adds what another process has now. `to` must be empty. 0 or -ENOMEM. */
+int codes_copy(struct codes *to, const struct codes *from);
+
 /*
  * The code of that origin at an address; of ORIGIN_UNKNOWN what there is, if it was always the same. -ESTALE: what is or
  * was there is other code, or may be; -ENOENT: nothing known is or was there, or the origin is ORIGIN_CHANGED, of which

@@ -237,3 +237,10 @@ int kernel_tracepoint_id(const char *category, const char *name)
 	fd_close(&dir);
 	return id;
 }
+
+unsigned int kernel_nr_cpus(void)
+{
+	int nr = libbpf_num_possible_cpus();
+
+	return nr > 0 ? (unsigned int)nr : 1;
+}

@@ -42,6 +42,9 @@ int kernel_drop_capabilities(bool uprobes);
 /* Raises the limits on descriptors and on locked memory (before 5.11 maps count as such). */
 void kernel_raise_limits(void);
 
+/* CPUs that there may ever be. */
+unsigned int kernel_nr_cpus(void);
+
 /* The id of a tracepoint, for perf_event_open(); negative errno. tracefs need not be mounted: it is reached through a
  * mount of our own that nobody else sees. */
 int kernel_tracepoint_id(const char *category, const char *name);

@@ -191,8 +191,6 @@ static int configure_walks(struct loader *l)
 
 	if (!err)
 		err = bpf_map__set_max_entries(l->skel->maps.unwind_processes, l->max_targets + 1);
-	if (!err)
-		err = bpf_map__set_max_entries(l->skel->maps.unwind_mappings, l->max_mappings);
 	return err;
 }
 
@@ -225,6 +223,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 	config->block_table = l->max_block_shards != 0;
 	if (!err)
 		err = configure_stacks(l, options, features);
+	if (!err)
+		err = loader_configure_targets(l, options);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.slots, options->max_targets + 1);
 	if (!err)
@@ -302,6 +302,10 @@ static int map_arrays(struct loader *l)
 			    (void **)&l->slots, &l->slots_bytes);
 
 	if (!err)
+		err = map_array(l->skel->maps.free_slots,
+				sizeof(uint32_t) * (l->skel->rodata->follow.slots_mask + 1),
+				(void **)&l->free_slots, &l->free_slots_bytes);
+	if (!err)
 		err = map_array(l->skel->maps.unwind_processes,
 				sizeof(struct unwind_process) * (l->max_targets + 1),
 				(void **)&l->processes, &l->processes_bytes);
@@ -343,6 +347,8 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 		err = make_rings(l);
 	if (!err)
 		err = map_arrays(l);
+	if (!err && options->follow.cgroup)
+		err = loader_set_cgroup(l, options->follow.cgroup_fd);
 	if (err)
 		loader_free(l);
 	else
@@ -358,6 +364,8 @@ void loader_free(struct loader *l)
 		return;
 	if (l->slots)
 		(void)munmap(l->slots, l->slots_bytes);
+	if (l->free_slots)
+		(void)munmap(l->free_slots, l->free_slots_bytes);
 	if (l->processes)
 		(void)munmap(l->processes, l->processes_bytes);
 	if (l->mappings)
@@ -414,17 +422,6 @@ void loader_set_sampling(struct loader *l, uint64_t period_bytes, uint32_t tag)
 void loader_watched_since(struct loader *l, uint64_t time_ns)
 {
 	__atomic_store_n(&l->skel->bss->watched_since, time_ns, __ATOMIC_SEQ_CST);
-}
-
-int loader_set_target(struct loader *l, uint32_t slot, uint32_t tgid)
-{
-	if (!slot || slot > l->max_targets)
-		return -ENOSPC;
-	l->slots[slot].proc = SEEP_PROC(slot, 0);
-	if (bpf_map_update_elem(bpf_map__fd(l->skel->maps.targets), &tgid, &slot, BPF_ANY))
-		return -errno;
-	__atomic_fetch_add(&l->skel->bss->targets_generation, 1, __ATOMIC_SEQ_CST);
-	return 0;
 }
 
 /* For the unwinder, in its thread. What the kernel holds lasts until the map of shards goes. */

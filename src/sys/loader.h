@@ -53,6 +53,15 @@ enum loader_program {
 	PROGRAM_NR,
 };
 
+/* Who becomes a target by himself, from his first instruction on. Zeroed: nobody. */
+struct loader_follow {
+	bool children; /* of targets */
+	bool all;
+	bool cgroup;	  /* who is in cgroup_fd's, or below */
+	int cgroup_fd;	  /* a directory of version 2 */
+	const char *comm; /* who is called so; NULL: none */
+};
+
 struct loader_options {
 	bool allocations;    /* load what follows allocators and mappings */
 	bool faults;	     /* load what follows page faults */
@@ -62,6 +71,7 @@ struct loader_options {
 	uint32_t max_stacks; /* of up to 23 frames, and of up to 55; fewer that are deeper */
 	uint32_t max_frames;
 	uint32_t max_mappings; /* executable ones, of all targets */
+	struct loader_follow follow;
 	bool measuring;	       /* load PROGRAM_STACK as well, and the empty ones */
 	enum attach_kind link; /* no better than that; 0: the best that the kernel has */
 	bool check_stacks;     /* see struct seep_config: slow, for tests */
@@ -96,8 +106,27 @@ void loader_set_sampling(struct loader *loader, uint64_t period_bytes, uint32_t 
 /* Frees were not seen until then: blocks born before are not known any more. */
 void loader_watched_since(struct loader *loader, uint64_t time_ns);
 
-/* The process with this tgid becomes the target in a slot (1..max_targets). */
-int loader_set_target(struct loader *loader, uint32_t slot, uint32_t tgid);
+/*
+ * Slots (1..loader_max_targets()), loader_targets.c. All are in use at first. A free one is put aside with the `proc` that
+ * the next process in it will bear, for whoever needs one first: loader_take_slot(), or a program, when a process becomes
+ * a target by itself. 0: there is none.
+ */
+uint32_t loader_max_targets(const struct loader *loader);
+void loader_give_slot(struct loader *loader, uint32_t proc);
+uint32_t loader_take_slot(struct loader *loader);
+/* Of who is in it, or was last. */
+uint32_t loader_proc_of_slot(const struct loader *loader, uint32_t slot);
+/* The process with this tgid becomes a target. -EEXIST: it is one. */
+int loader_set_target(struct loader *loader, uint32_t proc, uint32_t tgid);
+/* It is none any more, if it still is, and the counters of the slot are zero: before it is given to another. */
+void loader_drop_target(struct loader *loader, uint32_t slot, uint32_t tgid);
+/* SEEP_SLOT_NONE: it is no target. */
+uint32_t loader_slot_of(const struct loader *loader, uint32_t tgid);
+/* Calls visit() for every target; stops and returns its value when that is not 0. */
+int loader_walk_targets(const struct loader *loader,
+			int (*visit)(uint32_t tgid, uint32_t slot, void *arg), void *arg);
+/* How many processes were not followed for want of a slot. */
+uint32_t loader_slots_missing(const struct loader *loader);
 
 /* Where unwind tables go; valid as long as the loader. */
 void loader_unwinder_maps(struct loader *loader, struct unwinder_maps *out);

@@ -17,6 +17,8 @@ struct loader {
 	uint64_t ring_bytes[SEEP_MAX_RINGS], max_ring_bytes;
 	struct slot_value *slots; /* the map itself */
 	size_t slots_bytes;
+	uint32_t *free_slots; /* likewise */
+	size_t free_slots_bytes;
 	/* likewise, the shards of the block table */
 	struct block_set **block_shard;
 	uint32_t nr_block_shards, max_block_shards; /* powers of two; 0: there is none */
@@ -36,6 +38,11 @@ struct loader {
 	int nr_cpus;
 	struct seep_counters *scratch; /* one for each CPU */
 };
+
+/* loader_targets.c: sizes of maps that hold targets, before the load. */
+int loader_configure_targets(struct loader *loader, const struct loader_options *options);
+/* After it: the cgroup that is wanted, by a descriptor of its directory. */
+int loader_set_cgroup(struct loader *loader, int fd);
 
 /* loader_blocks.c: the block table, which is made after the programs are loaded */
 void loader_size_blocks(struct loader *loader, const struct loader_options *options,

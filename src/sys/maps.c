@@ -219,3 +219,50 @@ const struct proc_mapping *proc_maps_find(const struct proc_maps *maps, uint64_t
 		return NULL;
 	return &maps->item[low];
 }
+
+/* What lies in [start, end) goes; what reaches beyond is cut. */
+static void make_place(struct proc_maps *maps, uint64_t start, uint64_t end)
+{
+	struct proc_mapping *m;
+	size_t i, kept = 0;
+
+	for (i = 0; i < maps->nr; i++) {
+		m = &maps->item[i];
+		if (m->start >= start && m->end <= end) {
+			free(m->path);
+			continue;
+		}
+		if (m->start < start && m->end > start) {
+			m->end = start;
+		} else if (m->start >= start && m->start < end) {
+			m->file_offset += end - m->start;
+			m->start = end;
+		}
+		maps->item[kept++] = *m;
+	}
+	maps->nr = kept;
+}
+
+int proc_maps_add(struct proc_maps *maps, const struct proc_mapping *mapping, const char *path)
+{
+	char *copy;
+	size_t at;
+
+	if (mapping->start >= mapping->end)
+		return -EINVAL;
+	if (maps->nr >= PROC_MAX_MAPPINGS)
+		return -E2BIG;
+	copy = strdup(path);
+	if (!copy || ARRAY_GROW(&maps->item, &maps->cap, maps->nr + 1)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	make_place(maps, mapping->start, mapping->end);
+	for (at = 0; at < maps->nr && maps->item[at].start < mapping->start; at++)
+		;
+	memmove(&maps->item[at + 1], &maps->item[at], (maps->nr - at) * sizeof(maps->item[0]));
+	maps->item[at] = *mapping;
+	maps->item[at].path = copy;
+	maps->nr++;
+	return 0;
+}

@@ -237,13 +237,18 @@ int modules_open(struct modules *modules, pid_t tgid, const struct proc_mapping 
 		.dev_major = mapping->dev_major,
 		.dev_minor = mapping->dev_minor,
 	};
-	int fd = proc_open_mapping(tgid, mapping), error;
+	int fd = proc_open_mapping(tgid, mapping), error = fd;
 	struct stat st;
 
 	*out = NULL;
-	if (fd < 0) {
+	if (fd == -ESRCH)
 		*out = find_inode(modules, &id);
-		return fd == -ESRCH || fd == -ENOMEM ? fd : 0;
+	if (fd == -ESRCH && !*out)
+		fd = proc_open_left(mapping);
+	if (fd < 0) {
+		if (!*out)
+			*out = find_inode(modules, &id);
+		return error == -ESRCH || error == -ENOMEM ? error : 0;
 	}
 	if (fstat(fd, &st)) {
 		fd_close(&fd);

@@ -182,6 +182,16 @@ int namer_add_process(struct namer *n, uint32_t key, pid_t tgid, const struct pr
 	return err;
 }
 
+int namer_copy_process(struct namer *n, uint32_t key, uint32_t from)
+{
+	int err;
+
+	pthread_mutex_lock(&n->busy);
+	err = symbolizer_copy_process(n->symbolizer, key, from);
+	pthread_mutex_unlock(&n->busy);
+	return err;
+}
+
 void namer_remove_process(struct namer *n, uint32_t key)
 {
 	pthread_mutex_lock(&n->busy);

@@ -23,6 +23,9 @@ void namer_free(struct namer *namer); /* waits for the request under way, but fo
 /* As symbolizer_add_process(), and waits for it: the files are open when it returns. */
 int namer_add_process(struct namer *namer, uint32_t key, pid_t tgid, const struct proc_maps *maps);
 
+/* As symbolizer_copy_process(). */
+int namer_copy_process(struct namer *namer, uint32_t key, uint32_t from);
+
 /* As symbolizer_remove_process(): requests for it that are not yet answered get no name. */
 void namer_remove_process(struct namer *namer, uint32_t key);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -26,6 +27,7 @@
 /* Fields of /proc/PID/stat, counted as proc(5) does; the first two are not among the numbers. */
 enum stat_field {
 	STAT_STATE = 3,
+	STAT_PPID = 4,
 	STAT_FLAGS = 9,
 	STAT_MINFLT = 10,
 	STAT_MAJFLT = 12,
@@ -83,6 +85,7 @@ static int parse_stat(const char *text, struct proc_info *info)
 	memcpy(info->comm, open + 1, nr);
 	info->comm[nr] = '\0';
 	info->state = close[2];
+	info->parent_tgid = (pid_t)field[STAT_PPID];
 	info->start_ticks = field[STAT_STARTTIME];
 	info->cpu_ns = proc_ticks_to_ns(field[STAT_UTIME] + field[STAT_STIME]);
 	info->minor_faults = field[STAT_MINFLT];
@@ -192,6 +195,23 @@ int proc_read_info(pid_t tgid, struct proc_info *out)
 		return error;
 	info.is_32bit = exe_is_32bit(tgid);
 	*out = info;
+	return 0;
+}
+
+int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns)
+{
+	struct proc_info info = {0};
+	char *text;
+	int error = read_proc_file(tgid, "stat", &text, STAT_MAX_BYTES);
+
+	if (error)
+		return error;
+	error = parse_stat(text, &info);
+	free(text);
+	if (error)
+		return error;
+	*start_ticks = info.start_ticks;
+	*cpu_ns = info.cpu_ns;
 	return 0;
 }
 
@@ -388,6 +408,23 @@ int proc_open_mapping(pid_t tgid, const struct proc_mapping *mapping)
 	if (handle < 0)
 		return tell_if_gone(tgid, handle);
 	return proc_open_handle(handle);
+}
+
+int proc_open_left(const struct proc_mapping *mapping)
+{
+	int handle;
+	struct stat st;
+
+	if (!mapping->inode || mapping->path[0] != '/')
+		return -ENOENT;
+	handle = open(mapping->path, O_PATH | O_CLOEXEC);
+	if (handle < 0)
+		return -errno;
+	if (!fstat(handle, &st) && st.st_ino == mapping->inode &&
+	    st.st_dev == makedev(mapping->dev_major, mapping->dev_minor))
+		return proc_open_handle(handle);
+	fd_close(&handle);
+	return -ESTALE;
 }
 
 int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size)

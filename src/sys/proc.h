@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 struct proc_info {
-	pid_t tgid;
+	pid_t tgid, parent_tgid;
 	char comm[64];
 	uint64_t start_ticks;  /* field 22 of stat: (tgid, start_ticks) is the identity */
 	uint64_t cpu_ns;       /* utime + stime */
@@ -27,6 +27,9 @@ struct proc_info {
 
 /* -ESRCH also when tgid is the id of a thread that is not the first of its process. */
 int proc_read_info(pid_t tgid, struct proc_info *out);
+
+/* Those of it that change, with who it is: one read. */
+int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns);
 
 /*
  * What stands in the way of probes in a process. A thread may have any of it without the others: what one has, counts.
@@ -70,12 +73,17 @@ int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr);
 const struct proc_mapping *proc_maps_find(const struct proc_maps *maps,
 					  uint64_t address); /* NULL: none */
 void proc_maps_release(struct proc_maps *maps);
+/* Adds one, whose path is copied, in place of all that it overlaps. 0, -EINVAL, -E2BIG or -ENOMEM. */
+int proc_maps_add(struct proc_maps *maps, const struct proc_mapping *mapping, const char *path);
 
 /*
  * Opens the file behind a mapping, read only: /proc/TGID/map_files first (right in containers and for deleted files),
  * then /proc/TGID/root/PATH if that has the same inode. A descriptor, or a negative errno.
  */
 int proc_open_mapping(pid_t tgid, const struct proc_mapping *mapping);
+
+/* The same when the process has gone: by its path, if the very file is there for us. A descriptor, or a negative errno. */
+int proc_open_left(const struct proc_mapping *mapping);
 
 /*
  * Opens for reading what an O_PATH descriptor stands for, and closes that one. Regular files only, -ENOTSUP for others:

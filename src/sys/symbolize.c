@@ -271,6 +271,8 @@ static int get_to_know(struct symbolizer *sym, pid_t tgid, struct process *proce
 	if (process->is_known || error)
 		return error == -ENOMEM ? error : 0;
 	root = share_root(sym, root);
+	rootdir_put(process->root); /* that of its parent, until now */
+	process->root = NULL;
 	error = perfmap_new(tgid, root, &process->jit);
 	if (error == -ENOMEM) {
 		rootdir_put(root);
@@ -347,6 +349,20 @@ int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
 	hold_perfmap(sym, process);
 	sweep_if_worth_it(sym);
 	return reading.is_gone ? -ESRCH : 0;
+}
+
+int symbolizer_copy_process(struct symbolizer *sym, uint32_t key, uint32_t from)
+{
+	struct process *process;
+	int error;
+
+	if (find_process(sym, key) || !find_process(sym, from))
+		return 0;
+	error = process_of_key(sym, key, &process);
+	if (error)
+		return error;
+	process->root = rootdir_get(find_process(sym, from)->root);
+	return codes_copy(&process->codes, &find_process(sym, from)->codes);
 }
 
 void symbolizer_remove_process(struct symbolizer *sym, uint32_t key)

@@ -74,6 +74,12 @@ int symbolizer_add_process(struct symbolizer *sym, uint32_t key, pid_t tgid,
 			   const struct proc_maps *maps);
 
 /*
+ * Adds a process that has all that another has, as a child has at a fork; but not the names of code made at run time. One
+ * that is known already, or another that is not, changes nothing. 0 or -ENOMEM.
+ */
+int symbolizer_copy_process(struct symbolizer *sym, uint32_t key, uint32_t from);
+
+/*
  * Forgets a process, and closes the files that no other has; those may stay for a while, until it is worth looking. What
  * was answered stays valid.
  */

@@ -125,7 +125,7 @@ static int prepare(struct bench *b)
 	if (!err)
 		err = spawn_start(path, b->argv, &b->spawn);
 	if (!err)
-		err = loader_set_target(b->loader, SLOT, (uint32_t)b->spawn.pid);
+		err = loader_set_target(b->loader, SEEP_PROC(SLOT, 0), (uint32_t)b->spawn.pid);
 	if (!err)
 		err = attach_program(b, path);
 	return err;

@@ -496,6 +496,13 @@ long bpf_task_pt_regs(void *task)
 	return (long)(uintptr_t)fake.regs;
 }
 
+long bpf_current_task_under_cgroup(void *map, unsigned int index)
+{
+	(void)map;
+	(void)index;
+	return fake.in_cgroup;
+}
+
 long bpf_get_current_comm(void *to, unsigned int size)
 {
 	memset(to, 0, size);

@@ -24,6 +24,7 @@ struct fake_current {
 	bool session_return;
 	uint64_t random; /* the state behind bpf_get_prandom_u32() */
 	char comm[16];
+	bool in_cgroup; /* that which is asked for */
 };
 
 extern struct fake_current fake;

@@ -186,6 +186,29 @@ static void code_add(__u32 slot, __u32 index, __u64 start, __u64 bytes)
 			    .start = start, .end = start + bytes, .kind = MAPPING_CODE});
 }
 
+/* Where the BPF source follows processes. */
+#ifdef SEEP_FOLLOW_BPF_H
+#define FREE_SLOTS 4
+#define STAGE_FIRST 1024
+
+static void follow_setup(void)
+{
+	MAP_REGISTER(free_slots);
+	MAP_REGISTER(vforked);
+	fake_map_limit(&free_slots, FREE_SLOTS);
+	fake_map_limit(&unwind_mappings, STAGE_FIRST + 2 * UNWIND_STAGE_MAPPINGS);
+	follow = (struct seep_follow){.self_tgid = 99,
+				      .slots_mask = FREE_SLOTS - 1,
+				      .stages_mask = 1,
+				      .stage_first = STAGE_FIRST};
+	slots_put = slots_taken = slots_missing = 0;
+}
+#else
+static void follow_setup(void)
+{
+}
+#endif
+
 static int machine_setup(void **state)
 {
 	(void)state;
@@ -200,6 +223,7 @@ static int machine_setup(void **state)
 				      .fault_period = 1,
 				      .stack_hash_mask = ~0U,
 				      .memo = 1};
+	follow_setup();
 	armed = 1;
 	targets_generation = 1;
 	lost_events = 0;

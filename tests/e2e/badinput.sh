@@ -24,6 +24,9 @@ free_pid() {
 targets() {
 	refuse "no such process" 1 "no such process" leaks -p "$(free_pid)" -d 1s
 	refuse "no such process, faults" 1 "no such process" faults -p "$(free_pid)" -d 1s
+	refuse "no process of that name" 1 "no process is called 'no-such-name'" leaks -n no-such-name -d 1s
+	refuse "no such cgroup" 1 "no such cgroup: '/no/such/cgroup'" leaks --cgroup /no/such/cgroup -d 1s
+	refuse "a directory that is no cgroup" 1 "'/sys/fs/cgroup/../../kernel' is no cgroup" leaks --cgroup /sys/fs/cgroup/../../kernel
 	refuse "one of two processes does not exist" 1 "no such process" leaks -p "$$,$(free_pid)" -d 1s
 	if [ "$(cat /proc/2/comm 2>/dev/null)" = kthreadd ]; then
 		refuse "a kernel thread" 1 "kernel thread" leaks -p 2 -d 1s
@@ -228,6 +231,15 @@ leaks -p $$ --sample most
 leaks -p $$ --no-such-option
 leaks -p $$ -x
 leaks -p $$ -- true
+leaks -a -- true
+leaks -a -p $$
+leaks -p $$ -n bash
+leaks -n bash --cgroup /
+leaks -n
+leaks --cgroup
+leaks --cgroup=
+leaks --all=yes
+leaks -p $$ --follow --no-follow
 leaks -p $$ more
 leaks --
 faults -p $$ --min-age 1s

@@ -265,16 +265,53 @@ static void test_command_to_start(void **state)
 	assert_null(options->argv);
 	REFUSED("no command after '--'", "leaks", "--");
 	REFUSED("no command after '--'", "leaks", "-p", "1", "--");
-	REFUSED("both --pid and a command", "leaks", "-p", "1", "--", "cmd");
+	REFUSED("more than one kind of target: --pid and a command", "leaks", "-p", "1", "--",
+		"cmd");
 	REFUSED("unexpected argument 'cmd'", "leaks", "cmd");
 	REFUSED("unexpected argument 'cmd'", "leaks", "-p", "1", "cmd", "-d", "1s");
 	REFUSED("unexpected argument 'cmd'", "leaks", "cmd", "--", "cmd");
 }
 
+static void test_targets(void **state)
+{
+	struct outcome outcome;
+	const struct cli_options *options = ACCEPTED(&outcome, "leaks", "-n", "nginx");
+
+	(void)state;
+	assert_string_equal(options->comm, "nginx");
+	assert_false(options->follow);
+	options = ACCEPTED(&outcome, "faults", "--cgroup", "/a/b");
+	assert_string_equal(options->cgroup, "/a/b");
+	assert_true(options->follow);
+	assert_true(ACCEPTED(&outcome, "record", "-o", "f", "-a")->all);
+	assert_true(ACCEPTED(&outcome, "leaks", "--all")->all);
+	REFUSED("no target", "leaks");
+	REFUSED("more than one kind of target: --all and a command", "leaks", "-a", "--", "cmd");
+	REFUSED("--pid and --comm and --cgroup", "leaks", "-p1", "-nx", "--cgroup=/");
+	REFUSED("--comm: ''", "leaks", "-n", "");
+	REFUSED("--cgroup: ''", "leaks", "--cgroup", "");
+	REFUSED("--all takes no value", "leaks", "--all=yes");
+	REFUSED("unknown option", "doctor", "-a");
+}
+
+static void test_follow(void **state)
+{
+	struct outcome outcome;
+
+	(void)state;
+	assert_false(ACCEPTED(&outcome, "leaks", "-p", "1")->follow);
+	assert_true(ACCEPTED(&outcome, "leaks", "-p", "1", "--follow")->follow);
+	assert_true(ACCEPTED(&outcome, "leaks", "--", "cmd")->follow);
+	assert_false(ACCEPTED(&outcome, "leaks", "--no-follow", "--", "cmd")->follow);
+	assert_false(ACCEPTED(&outcome, "leaks", "--no-follow", "--cgroup", "/")->follow);
+	assert_true(ACCEPTED(&outcome, "leaks", "--no-follow", "-a")->no_follow);
+	REFUSED("both --follow and --no-follow", "leaks", "-p1", "--follow", "--no-follow");
+}
+
 static void test_pids(void **state)
 {
 	struct outcome outcome;
-	char list[512] = "1";
+	char list[8192] = "1";
 	const struct cli_options *options;
 	int i;
 
@@ -286,7 +323,7 @@ static void test_pids(void **state)
 		(void)snprintf(list + strlen(list), sizeof(list) - strlen(list), ",%d", i);
 	assert_int_equal(ACCEPTED(&outcome, "leaks", "-p", list)->nr_pids, CLI_MAX_PIDS);
 	assert_int_equal(ACCEPTED(&outcome, "leaks", "-p", list, "-p3")->nr_pids, CLI_MAX_PIDS);
-	REFUSED("more than 64", "leaks", "-p", list, "-p", "65");
+	REFUSED("more than 1024", "leaks", "-p", list, "-p", "1025");
 	REFUSED("'abc'", "leaks", "-p", "abc");
 	REFUSED("'0'", "leaks", "-p", "0");
 	REFUSED("'-5'", "leaks", "-p", "-5");
@@ -500,6 +537,8 @@ int main(void)
 		cmocka_unit_test(test_other_commands),
 		cmocka_unit_test(test_data_formats_have_all_sites),
 		cmocka_unit_test(test_command_to_start),
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_follow),
 		cmocka_unit_test(test_pids),
 		cmocka_unit_test(test_malformed_values),
 		cmocka_unit_test(test_what_does_not_fit_together),

@@ -482,6 +482,105 @@ static void test_find(void **state)
 	strbuf_release(&text);
 }
 
+static void add(struct proc_maps *maps, uint64_t start, uint64_t end, const char *path)
+{
+	const struct proc_mapping mapping = {
+		.start = start, .end = end, .file_offset = start - 0x1000, .exec = true};
+
+	assert_int_equal(proc_maps_add(maps, &mapping, path), 0);
+}
+
+/* "1000-3000 a, 4000-5000 b" */
+static void assert_maps(const struct proc_maps *maps, const char *expected)
+{
+	struct strbuf text = {0};
+
+	for (size_t i = 0; i < maps->nr; i++) {
+		assert_int_equal(maps->item[i].file_offset, maps->item[i].start - 0x1000);
+		strbuf_printf(&text, "%s%llx-%llx %s", i ? ", " : "",
+			      (unsigned long long)maps->item[i].start,
+			      (unsigned long long)maps->item[i].end, maps->item[i].path);
+	}
+	assert_string_equal(text.text ? text.text : "", expected);
+	strbuf_release(&text);
+}
+
+/* Each takes the place of what it overlaps. */
+static void test_add(void **state)
+{
+	const struct proc_mapping empty = {.start = 0x1000, .end = 0x1000};
+	struct proc_maps maps;
+
+	(void)state;
+	proc_maps_init(&maps);
+	add(&maps, 0x5000, 0x7000, "b");
+	add(&maps, 0x1000, 0x3000, "a");
+	add(&maps, 0x8000, 0x9000, "c");
+	assert_maps(&maps, "1000-3000 a, 5000-7000 b, 8000-9000 c");
+	add(&maps, 0x2000, 0x6000, "d");
+	assert_maps(&maps, "1000-2000 a, 2000-6000 d, 6000-7000 b, 8000-9000 c");
+	add(&maps, 0x2000, 0x6000, "e");
+	assert_maps(&maps, "1000-2000 a, 2000-6000 e, 6000-7000 b, 8000-9000 c");
+	add(&maps, 0x1000, 0x9000, "f");
+	assert_maps(&maps, "1000-9000 f");
+	add(&maps, 0x9000, 0xa000, "g");
+	assert_maps(&maps, "1000-9000 f, 9000-a000 g");
+	assert_int_equal(proc_maps_add(&maps, &empty, "h"), -EINVAL);
+	assert_maps(&maps, "1000-9000 f, 9000-a000 g");
+	proc_maps_release(&maps);
+}
+
+static void test_cpu_time(void **state)
+{
+	uint64_t start = 7, first, cpu_ns = 11;
+	struct proc_info info;
+
+	(void)state;
+	assert_int_equal(proc_read_info(getpid(), &info), 0);
+	assert_int_equal(info.parent_tgid, getppid());
+	assert_int_equal(proc_read_cpu(getpid(), &start, &first), 0);
+	assert_int_equal(start, info.start_ticks);
+	assert_true(first >= info.cpu_ns);
+	start = 7;
+	assert_int_equal(proc_read_cpu(0x7fffffff, &start, &cpu_ns), -ESRCH);
+	assert_int_equal(start, 7);
+	assert_int_equal(cpu_ns, 11);
+}
+
+/* What a process has mapped that has gone: the file at the path, if it is that. */
+static void test_open_left(void **state)
+{
+	char path[] = "/tmp/seep-left-XXXXXX", copy[sizeof(path)];
+	struct proc_mapping mapping = {.path = path};
+	struct stat st;
+	int fd = mkstemp(path), other;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	mapping.inode = st.st_ino;
+	mapping.dev_major = major(st.st_dev);
+	mapping.dev_minor = minor(st.st_dev);
+	other = proc_open_left(&mapping);
+	assert_true(other >= 0);
+	(void)close(other);
+	mapping.inode++;
+	assert_int_equal(proc_open_left(&mapping), -ESTALE);
+	mapping.inode--;
+	mapping.dev_minor++;
+	assert_int_equal(proc_open_left(&mapping), -ESTALE);
+	mapping.dev_minor--;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(proc_open_left(&mapping), -ENOENT);
+	strcpy(copy, path + 1);
+	mapping.path = copy;
+	assert_int_equal(proc_open_left(&mapping), -ENOENT);
+	mapping.path = path;
+	mapping.inode = 0;
+	assert_int_equal(proc_open_left(&mapping), -ENOENT);
+	(void)close(fd);
+}
+
 static void test_out_of_memory(void **state)
 {
 	struct strbuf text = {0};
@@ -663,6 +762,9 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_cpu_time),
+		cmocka_unit_test(test_open_left),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_read_and_open),
 		cmocka_unit_test(test_nothing_to_open),

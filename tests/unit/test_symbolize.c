@@ -674,6 +674,35 @@ static void test_process_is_removed(void **state)
 	symbolizer_free(sym);
 }
 
+/* As after a fork: it has what its parent had, also when that has gone, or execs. */
+static void test_process_is_copied(void **state)
+{
+	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
+	struct symbolizer *sym = new_symbolizer(NULL);
+	struct target target, second;
+
+	(void)state;
+	compile_program("parent", "-g");
+	compile_program("image", "-g");
+	target = start_program("parent");
+	second = start_program("image");
+	assert_int_equal(symbolizer_copy_process(sym, OTHER_KEY, SAMPLE_KEY), 0);
+	assert_int_equal(symbolizer_lookup(sym, OTHER_KEY, target.outer, frame), 0);
+	assert_int_equal(add_process(sym, SAMPLE_KEY, target.tgid), 0);
+	assert_int_equal(symbolizer_copy_process(sym, OTHER_KEY, SAMPLE_KEY), 0);
+	symbolizer_remove_process(sym, SAMPLE_KEY);
+	assert_int_equal(symbolizer_lookup(sym, OTHER_KEY, target.outer, frame), 3);
+	assert_string_equal(frame[2].module, path_of("parent"));
+	/* a second copy changes nothing */
+	assert_int_equal(add_process(sym, SAMPLE_KEY, second.tgid), 0);
+	assert_int_equal(symbolizer_copy_process(sym, OTHER_KEY, SAMPLE_KEY), 0);
+	assert_int_equal(symbolizer_lookup(sym, OTHER_KEY, target.outer, frame), 3);
+	assert_string_equal(frame[2].module, path_of("parent"));
+	stop_program(&target);
+	stop_program(&second);
+	symbolizer_free(sym);
+}
+
 #define NR_LARGE 5
 /* Of debug information in one of them, which is copied, as the files are small. */
 #define LARGE_BYTES ((size_t)2 << 20)
@@ -758,6 +787,7 @@ int main(void)
 		cmocka_unit_test(test_same_build_in_two_files),
 		cmocka_unit_test(test_gone_but_known),
 		cmocka_unit_test(test_process_is_removed),
+		cmocka_unit_test(test_process_is_copied),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_too_large_for_memory),
 	};

@@ -40,6 +40,7 @@ unsigned long long bpf_get_current_pid_tgid(void);
 unsigned long long bpf_get_current_task(void);
 void *bpf_get_current_task_btf(void);
 long bpf_task_pt_regs(void *task);
+long bpf_current_task_under_cgroup(void *map, unsigned int index);
 long bpf_get_current_comm(void *to, unsigned int size);
 unsigned int bpf_get_smp_processor_id(void);
 unsigned long long bpf_get_attach_cookie(void *ctx);

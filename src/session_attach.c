@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What targets map, from the first look on: tables, names, allocators, and probes in these. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "array.h"
+#include "hash.h"
+#include "log.h"
+#include "session_impl.h"
+
+#define REFRESH_NS 100000000ull /* between two looks at the mappings of one target, at most */
+/* One that has changed is looked at as soon as that takes no more than one part in so many of the time. */
+#define REFRESH_SHARE 20
+/* A new image maps its libraries at once, and may be over in milliseconds. */
+#define REFRESH_YOUNG_NS 500000ull
+#define YOUNG_NS 1000000000ull
+#define MAX_FRESH 32
+/* A command waits so long at most for the tables of its files. */
+#define MAX_PRELOAD_MS 2000
+
+static uint64_t maps_hash(const struct proc_maps *maps)
+{
+	uint64_t hash = maps->nr, words[4];
+	size_t i;
+
+	for (i = 0; i < maps->nr; i++) {
+		words[0] = maps->item[i].start;
+		words[1] = maps->item[i].end;
+		words[2] = maps->item[i].inode;
+		words[3] = maps->item[i].exec;
+		hash = hash_bytes(words, sizeof(words), hash);
+	}
+	return hash;
+}
+
+/*
+ * Where all processes are probed, a file that has been looked at in one needs no look in another. Leaves of the mappings
+ * those of other files; their paths stay the target's.
+ */
+static int leave_known(struct session *s, const struct session_target *t, struct proc_maps *out)
+{
+	const struct proc_mapping *m;
+	char path[512];
+	struct stat st;
+	uint64_t key;
+	size_t i;
+
+	for (i = 0; i < t->maps.nr; i++) {
+		m = &t->maps.item[i];
+		if (!m->exec || !m->inode || proc_mapping_path(t->tgid, m, path, sizeof(path)) ||
+		    stat(path, &st))
+			continue;
+		key = hash_pair(
+			hash_pair(st.st_dev, st.st_ino),
+			hash_pair((uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec * 1000000000 +
+								(uint64_t)st.st_mtim.tv_nsec));
+		if (map64_get(&s->looked_at, key, NULL))
+			continue;
+		if (map64_put(&s->looked_at, key, 1) ||
+		    ARRAY_GROW(&out->item, &out->cap, out->nr + 1))
+			return -ENOMEM;
+		out->item[out->nr++] = *m;
+	}
+	return 0;
+}
+
+static int discover(struct session *s, const struct session_target *t,
+		    struct discover_found **found, size_t *nr, size_t *searched)
+{
+	struct proc_maps others = {0};
+	int err;
+
+	if (!s->cli->all && !s->cli->cgroup)
+		return discover_process(&s->discover, t->tgid, &t->maps, found, nr, searched);
+	err = leave_known(s, t, &others);
+	if (!err)
+		err = discover_process(&s->discover, t->tgid, &others, found, nr, searched);
+	free(others.item);
+	return err;
+}
+
+/* What it maps now: names for its code, and probes in what is new. */
+static int look_at(struct session *s, struct session_target *t, bool first)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0;
+	int err;
+
+	session_look_at_code(s, t);
+	err = namer_add_process(s->namer, t->proc, t->tgid, &t->maps);
+	if (err)
+		return err;
+	if (s->options->mode != RUN_LEAKS)
+		return 0;
+	err = discover(s, t, &found, &nr, &searched);
+	if (!err && first && !nr && s->cli->nr_pids) {
+		log_error("no allocator found in %d (%s): searched %zu executable files for malloc "
+			  "and free; 'seep faults' works without one",
+			  (int)t->tgid, t->info.comm, searched);
+		err = -ENOENT;
+	}
+	if (!err)
+		err = session_attach_found(s, t, found, nr);
+	free(found);
+	return err;
+}
+
+static uint64_t refresh_pause(const struct session_target *t, uint64_t now_ns)
+{
+	uint64_t pause_ns = t->stale ? t->refresh_took_ns * REFRESH_SHARE : REFRESH_NS;
+
+	if (t->exec_ns && now_ns - t->exec_ns < YOUNG_NS)
+		return REFRESH_YOUNG_NS;
+	return pause_ns < REFRESH_NS ? pause_ns : REFRESH_NS;
+}
+
+static int refresh(struct session *s, struct session_target *t)
+{
+	uint64_t hash;
+	int err = proc_maps_read(&t->maps, t->tgid);
+
+	if (!err && !t->maps.nr) /* it is going */
+		err = -ESRCH;
+	if (err)
+		return err;
+	hash = maps_hash(&t->maps);
+	if (hash == t->maps_hash && !t->in_doubt)
+		return 0;
+	t->in_doubt = false;
+	err = look_at(s, t, !t->maps_hash && !s->armed);
+	t->maps_hash = hash;
+	if (!err && s->armed && s->options->mode == RUN_FAULTS)
+		err = session_feed_mappings(s, t);
+	return err;
+}
+
+int session_refresh_target(struct session *s, struct session_target *t)
+{
+	uint64_t now_ns = session_now_ns();
+	int err;
+
+	if (t->gone || !t->tgid ||
+	    (s->armed && now_ns - t->refreshed_ns < refresh_pause(t, now_ns)))
+		return 0;
+	t->refreshed_ns = now_ns;
+	t->stale = false;
+	err = refresh(s, t);
+	if (err == -ESRCH)
+		t->stale = true; /* what is known of it is added when its end has been told */
+	t->refresh_took_ns = session_now_ns() - now_ns;
+	return err;
+}
+
+static int refresh_if_stale(struct session *s, struct session_target *t)
+{
+	int err;
+
+	/* Where a fault landed is told by the mappings of its time; of very many processes, of when they last changed. */
+	if (!t->stale && (s->options->mode != RUN_FAULTS || s->nr_targets > MAX_FRESH))
+		return 0;
+	err = session_refresh_target(s, t);
+	if (err == -ESRCH || err == -ENOENT)
+		return 0; /* its exit is on its way */
+	if (err && err != s->feed_error)
+		log_warn("cannot look at %d again: %s, ignoring", (int)t->tgid, strerror(-err));
+	return s->feed_error;
+}
+
+int session_refresh_stale(struct session *s)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < s->nr_targets && !err; i++)
+		err = refresh_if_stale(s, s->target[i]);
+	return err ? err : session_feed_probes(s);
+}
+
+static int probe_command(struct session *s, struct session_target *t,
+			 const struct discover_files *files)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0;
+	int err = discover_files(&s->discover, files, &found, &nr, &searched);
+
+	if (err)
+		return err;
+	if (!nr)
+		log_warn("no allocator found in what '%s' maps at its start (%zu files searched); "
+			 "those it maps later are watched for",
+			 s->cli->argv[0], searched);
+	err = session_attach_found(s, t, found, nr);
+	free(found);
+	return err;
+}
+
+static void make_table(struct session *s, const char *path)
+{
+	if (unwinder_preload(s->unwinder, path))
+		log_debug("no memory to make the unwind table of '%s' ahead", path);
+}
+
+static void make_tables(struct session *s, const struct discover_files *files)
+{
+	size_t i;
+
+	make_table(s, "[vdso]");
+	for (i = 0; i < files->nr; i++)
+		make_table(s, files->path[i]);
+}
+
+static void await_tables(struct session *s)
+{
+	if (!unwinder_wait(s->unwinder, MAX_PRELOAD_MS))
+		log_verbose("unwind tables are still being made: the first stacks may be cut");
+}
+
+/* The command has not run yet: the files that it will map get their tables, and their probes. */
+static int attach_command(struct session *s, struct session_target *t)
+{
+	struct discover_files files;
+	char path[4096];
+	int err = spawn_find(s->cli->argv[0], path, sizeof(path));
+
+	if (!err)
+		err = discover_program_files(path, &files);
+	if (err && s->options->mode != RUN_LEAKS) {
+		log_verbose("cannot tell what '%s' will map: %s", s->cli->argv[0], strerror(-err));
+		return 0;
+	}
+	if (err) {
+		log_error("cannot tell what '%s' will map: %s", s->cli->argv[0], strerror(-err));
+		return err;
+	}
+	make_tables(s, &files);
+	if (s->options->mode == RUN_LEAKS)
+		err = probe_command(s, t, &files);
+	discover_files_release(&files);
+	await_tables(s);
+	return err;
+}
+
+static int attach_target(struct session *s, struct session_target *t)
+{
+	int err = loader_set_target(s->loader, t->proc, (uint32_t)t->tgid);
+
+	if (err)
+		return err;
+	if (s->cli->argv)
+		err = attach_command(s, t);
+	else
+		err = session_refresh_target(s, t);
+	return err;
+}
+
+/* Whether the user has given each target. */
+static bool is_named(const struct session *s)
+{
+	return s->cli->nr_pids || s->cli->argv;
+}
+
+/* The probes of others are no worse for it. */
+static void note_early_end(struct session *s, struct session_target *t)
+{
+	session_set_gone(t);
+	if (is_named(s)) {
+		log_warn("process %d (%s) exited while probes were being attached", (int)t->tgid,
+			 t->info.comm);
+		s->target_lost = true;
+	} else {
+		t->exit_seen = true; /* nothing of it was ever seen */
+	}
+}
+
+bool session_has_ended(const struct session_target *t)
+{
+	struct proc_info info;
+
+	return proc_read_info(t->tgid, &info) || info.state == 'Z' || info.state == 'X';
+}
+
+static int say_refused(const struct session_target *t, int err)
+{
+	if (err == -EACCES)
+		log_error("cannot attach to %d (%s): this kernel lets only CAP_SYS_ADMIN set "
+			  "uprobes; run as root",
+			  (int)t->tgid, t->info.comm);
+	else if (err != -ENOENT)
+		log_error("cannot attach to %d (%s): %s", (int)t->tgid, t->info.comm,
+			  strerror(-err));
+	return err;
+}
+
+int session_attach_targets(struct session *s)
+{
+	struct session_target *t;
+	size_t i;
+	int err = session_check_hazards(s);
+
+	for (i = 0; i < s->nr_targets && !err; i++) {
+		t = s->target[i];
+		err = attach_target(s, t);
+		if (!err)
+			continue;
+		if (session_has_ended(t))
+			note_early_end(s, t);
+		else if (is_named(s) || err == -ENOMEM)
+			return say_refused(t, err);
+		else
+			log_verbose("cannot look into %d (%s): %s; it has no names", (int)t->tgid,
+				    t->info.comm, strerror(-err));
+		err = 0;
+	}
+	return err ? err : session_check_allocators(s);
+}
+
+void session_check_early_ends(struct session *s)
+{
+	size_t i = s->nr_targets;
+
+	while (i--) {
+		if (!s->target[i]->gone && session_has_ended(s->target[i]))
+			note_early_end(s, s->target[i]);
+		if (s->target[i]->gone && s->target[i]->exit_seen)
+			session_remove_target(s, s->target[i]);
+	}
+}
