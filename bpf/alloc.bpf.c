@@ -87,10 +87,11 @@ static __always_inline bool call_enters(struct pt_regs *ctx)
 		count_in(c.counters, STAT_CALLS, 1);
 		count_in(c.counters, STAT_CALL_BYTES, size);
 	}
-	if (!is_sample && !maybe_nested)
-		call_pass(ctx, c.thread, sp, cookie);
-	if (!is_sample && !has_old)
+	if (!is_sample && !has_old) {
+		if (!maybe_nested)
+			call_pass(&c, ctx, sp, cookie);
 		return false;
+	}
 	call = call_begin(&c, sp);
 	if (!call)
 		return false;

@@ -140,10 +140,17 @@ static __always_inline bool inside_passed(const struct pt_regs *ctx, const struc
 #endif
 }
 
-/* What is outermost and passed over is remembered if it may call other functions that have probes. */
-static __always_inline void call_pass(const struct pt_regs *ctx, struct thread *t, __u64 sp,
+/*
+ * What is outermost and passed over is remembered if it may call other functions that have probes. A realloc ends a
+ * block, one that nobody knows, as nobody sees whether it fails.
+ */
+static __always_inline void call_pass(struct context *c, const struct pt_regs *ctx, __u64 sp,
 				      __u64 cookie)
 {
+	struct thread *t = c->thread;
+
+	if (role_resizes(COOKIE_ROLE(cookie)) && reg_get(ctx, COOKIE_PTR_REG(cookie)))
+		count_in(c->counters, STAT_FREES_UNKNOWN, 1);
 	if (COOKIE_IS_LEAF(cookie))
 		return;
 	t->passed.sp = sp;

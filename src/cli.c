@@ -124,6 +124,18 @@ static int add_dir(struct parser *parser, const struct cli_option *option, const
 	return 0;
 }
 
+static int add_allocator(struct parser *parser, const struct cli_option *option, const char *text)
+{
+	struct cli_options *options = &parser->options;
+
+	if (options->nr_allocators == CLI_MAX_ALLOCATORS)
+		return cli_wrong_use(parser->info, "--%s: more than %d of them", option->name,
+				     CLI_MAX_ALLOCATORS);
+	options->allocator[options->nr_allocators++] =
+		(struct cli_allocator){text, option->type == CLI_ALLOCATOR_FILE};
+	return 0;
+}
+
 static int set_number(struct parser *parser, const struct cli_option *option, const char *text)
 {
 	void *field = (char *)&parser->options + option->offset;
@@ -216,6 +228,9 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return set_fd(parser, option, value);
 	case CLI_DIRS:
 		return add_dir(parser, option, value);
+	case CLI_ALLOCATOR:
+	case CLI_ALLOCATOR_FILE:
+		return add_allocator(parser, option, value);
 	case CLI_PIDS:
 		return add_pids(parser, option, value);
 	case CLI_SHARE:

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "allocator_spec.h"
 #include "out.h"
 
 #define EXIT_COMPLETE 0
@@ -31,6 +32,7 @@ enum cli_command {
 #define CLI_MAX_PIDS 1024
 #define CLI_MAX_DEBUG_DIRS 8
 #define SAMPLE_AUTO 0
+#define CLI_MAX_ALLOCATORS 64
 
 struct cli_options {
 	enum cli_command command;
@@ -52,6 +54,12 @@ struct cli_options {
 	const char *input;   /* report: the capture file */
 	uint64_t min_age_ns;
 	bool allocator_frames;
+	struct cli_allocator {
+		const char *text; /* --allocator: a definition; --allocator-file: a name */
+		bool is_file;
+	} allocator[CLI_MAX_ALLOCATORS]; /* in their order */
+	size_t nr_allocators;
+	bool list_allocators;  /* and do nothing else */
 	bool throwing_new;     /* probe operator new also where an exception would not survive it */
 	bool record_faults;    /* record --faults */
 	uint64_t sample_bytes; /* mean distance of samples; 1: every allocation; SAMPLE_AUTO */
@@ -61,8 +69,8 @@ struct cli_options {
 	bool force;		   /* go on where the predicted cost says not to */
 	int verbose;		   /* 0, 1, 2 */
 	int ready_fd;		   /* -1: none */
-	uint64_t ring_bytes;	   /* of one ring; a power of two of at least a page */
-	uint64_t max_blocks;	   /* of the kernel's block map */
+	uint64_t ring_bytes; /* that each ring may grow to; a power of two of at least a page */
+	uint64_t max_blocks; /* of the kernel's block map */
 	uint64_t max_stacks;
 	uint64_t unwind_bytes; /* of unwind tables */
 	bool check_stacks;     /* walk in full even where the stack is known */
@@ -75,6 +83,12 @@ struct cli_options {
 
 /* 0: go on, *options is set; 1: --help or --version was printed, exit 0; -EINVAL: one line was printed, exit EXIT_USAGE. */
 int cli_parse(int argc, char **argv, struct cli_options *options);
+
+/*
+ * The allocators that the user has described, in *out: cli_parse() has checked them, but a file may have changed since.
+ * 0, -ENOMEM, or -EINVAL: one line was printed.
+ */
+int cli_load_allocators(const struct cli_options *options, struct allocator_spec *out);
 
 /* "leaks --pid", one line for each command and long option: what a test compares the manual with. */
 void cli_print_options(FILE *out);

@@ -46,6 +46,8 @@ static int check_target(const struct cli_command_info *info, const struct cli_op
 					   "or -- CMD");
 	if (kinds > 1)
 		return cli_wrong_use(info, "more than one kind of target: %s", list);
+	if (options->list_allocators && (options->all || options->cgroup || options->comm))
+		return cli_wrong_use(info, "--list-allocators: give -p PID, or -- CMD");
 	if (options->follow && options->no_follow)
 		return cli_wrong_use(info, "both --follow and --no-follow");
 	return 0;
@@ -84,5 +86,7 @@ int cli_check(const struct cli_command_info *info, const struct cli_options *opt
 		err = check_times(info, options);
 	if (!err)
 		err = check_files(info, options);
+	if (!err)
+		err = cli_check_allocators(options);
 	return err;
 }

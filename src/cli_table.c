@@ -59,6 +59,15 @@ static const struct cli_option options[] = {
 	 "do not count younger blocks as live"},
 	{"allocator-frames", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_REPORT), FIELD(allocator_frames),
 	 0, 0, NULL, NULL, "keep the allocator's own frames in stacks"},
+	{"allocator", 0, CLI_ALLOCATOR, ON(CMD_LEAKS) | ON(CMD_RECORD) | ON(CMD_DOCTOR), 0, 0, 0,
+	 "DEFINITION", "a definition of an allocator",
+	 "probe these functions as well, such as\n'pool: alloc=get(size=arg2) "
+	 "free=put(ptr=arg2)';\n"
+	 "may be repeated; see seep(8)"},
+	{"allocator-file", 0, CLI_ALLOCATOR_FILE, ON(CMD_LEAKS) | ON(CMD_RECORD) | ON(CMD_DOCTOR),
+	 0, 0, 0, "FILE", "a file name", "the same from FILE, one definition a line"},
+	{"list-allocators", 0, CLI_FLAG, ON(CMD_LEAKS), FIELD(list_allocators), 0, 0, NULL, NULL,
+	 "print what would be probed, and what each\nprobe costs, and attach to nothing"},
 	{"throwing-new", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(throwing_new), 0, 0,
 	 NULL, NULL,
 	 "probe operator new of jemalloc, tcmalloc and\nmimalloc too: a bad_alloc that the "

@@ -13,19 +13,21 @@
 #define CLI_MAX_EXAMPLES 3
 
 enum cli_type {
-	CLI_HELP = 1, /* prints the help of the command */
-	CLI_FLAG,     /* bool */
-	CLI_VERBOSE,  /* int, raised by each use, up to 2 */
-	CLI_FILE,     /* const char *, not empty */
-	CLI_DURATION, /* uint64_t, ns */
-	CLI_SIZE,     /* uint64_t */
-	CLI_POWER,    /* uint64_t, a power of two */
-	CLI_FD,	      /* int, open */
-	CLI_DIRS,     /* a list of directories that grows with each use */
-	CLI_PIDS,     /* a list that grows with each use */
-	CLI_TOP,      /* size_t, or "all" */
-	CLI_SHARE,    /* double, from a percentage above 0 and up to max, or "off", which is 0 */
-	CLI_SAMPLE,   /* uint64_t, or "auto", which is SAMPLE_AUTO */
+	CLI_HELP = 1,  /* prints the help of the command */
+	CLI_FLAG,      /* bool */
+	CLI_VERBOSE,   /* int, raised by each use, up to 2 */
+	CLI_FILE,      /* const char *, not empty */
+	CLI_DURATION,  /* uint64_t, ns */
+	CLI_SIZE,      /* uint64_t */
+	CLI_POWER,     /* uint64_t, a power of two */
+	CLI_FD,	       /* int, open */
+	CLI_DIRS,      /* a list of directories that grows with each use */
+	CLI_ALLOCATOR, /* likewise: definitions, and files of them */
+	CLI_ALLOCATOR_FILE,
+	CLI_PIDS,   /* a list that grows with each use */
+	CLI_TOP,    /* size_t, or "all" */
+	CLI_SHARE,  /* double, from a percentage above 0 and up to max, or "off", which is 0 */
+	CLI_SAMPLE, /* uint64_t, or "auto", which is SAMPLE_AUTO */
 	CLI_FORMAT,
 	CLI_BY,
 	CLI_JSON, /* short for a format */
@@ -68,6 +70,8 @@ int cli_check(const struct cli_command_info *info, const struct cli_options *opt
 /* Values of these types. 0 or -EINVAL. */
 int cli_parse_share(const struct cli_option *option, const char *text, double *out);
 int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t *out);
+/* 0, or -EINVAL: one line was printed. */
+int cli_check_allocators(const struct cli_options *options);
 
 void cli_print_usage(FILE *out);
 void cli_print_help(const struct cli_command_info *info, FILE *out);

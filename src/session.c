@@ -369,6 +369,8 @@ static int prepare(struct session *s)
 	if (!err)
 		err = session_open_cgroup(s);
 	if (!err)
+		err = session_use_allocators(s);
+	if (!err)
 		err = session_find_targets(s);
 	if (!err)
 		err = load(s);
@@ -442,6 +444,7 @@ static void release(struct session *s)
 	capture_writer_abandon(s->capture);
 	profile_free(s->profile);
 	discover_release(&s->discover);
+	allocator_spec_release(&s->allocators);
 	session_release_targets(s);
 	session_release_debug_dirs(s);
 	fd_close(&s->epoll);

@@ -313,7 +313,7 @@ int session_attach_targets(struct session *s)
 				    t->info.comm, strerror(-err));
 		err = 0;
 	}
-	return err;
+	return err ? err : session_check_allocators(s);
 }
 
 void session_check_early_ends(struct session *s)

@@ -51,6 +51,7 @@ struct session {
 	struct kernel_features features;
 	struct loader *loader;
 	struct attach attach;
+	struct allocator_spec allocators; /* that the user has described */
 	struct discover discover;
 	struct namer *namer;
 	char *debug_dir[CLI_MAX_DEBUG_DIRS]; /* absolute */
@@ -159,6 +160,12 @@ void session_drop_links(struct session *s, uint32_t slot);
 void session_release_links(struct session *s);
 /* What children have of their parents' breakpoints is taken out, if it is time. */
 void session_sweep(struct session *s);
+
+/* session_allocators.c: what the user has described */
+
+int session_use_allocators(struct session *s);
+/* Once all targets have been searched: what was found nowhere, and cannot come later, is an error that has been printed. */
+int session_check_allocators(const struct session *s);
 
 /* session_code.c: unwind tables */
 

@@ -15,6 +15,7 @@ declare -A packages=(
 		redis-server redis-tools nginx memcached postgresql
 		libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64
 		libmimalloc2.0|libmimalloc2.1|libmimalloc3
+		musl-tools libjemalloc-dev rustc golang-go
 		perl git gdb nodejs binutils dwz xz-utils libdebuginfod1|libdebuginfod1t64"
 	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static"
 	[debian.bench]="bpftrace heaptrack jq libjemalloc2 redis-server redis-tools sqlite3 perl python3 g++"
@@ -23,6 +24,7 @@ declare -A packages=(
 	[fedora.test]="gcc-c++ libcmocka-devel clang-tools-extra ShellCheck cppcheck mandoc jq python3 procps-ng
 		compiler-rt libasan libubsan redis|valkey nginx memcached postgresql-server
 		jemalloc gperftools-libs mimalloc
+		glibc-static musl-gcc musl-libc-static rust golang
 		perl git gdb nodejs binutils dwz xz elfutils-debuginfod-client"
 	[fedora.cross]=""
 	[fedora.bench]="bpftrace heaptrack jq jemalloc redis|valkey sqlite perl python3 gcc-c++"

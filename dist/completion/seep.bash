@@ -32,7 +32,7 @@ _seep() {
 		--max-overhead | --max-cpu) words="off 1% 5% 10%" ;;
 		--sample) words="auto 1 64K 512K 4M" ;;
 		--by) words="process comm cgroup" ;;
-		-o | --output | --capture)
+		-o | --output | --capture | --allocator-file)
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")
 			return
 			;;

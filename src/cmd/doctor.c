@@ -15,6 +15,7 @@
 #include "loader.h"
 #include "log.h"
 #include "predict.h"
+#include "probes.h"
 #include "progtime.h"
 #include "watch.h"
 
@@ -103,28 +104,6 @@ static void print_kind(const struct calibration *cost, enum attach_kind kind)
 	       calibration_ns(cost, kind, false, false), calibration_ns(cost, kind, false, true));
 }
 
-static int measure_costs(const struct kernel_features *features, struct calibration *cost)
-{
-	struct loader_options options = {.ring_bytes = 4096,
-					 .allocations = true,
-					 .max_blocks = 1,
-					 .max_stacks = 1,
-					 .max_targets = 1,
-					 .max_frames = 1,
-					 .max_mappings = 1};
-	struct calibrator *calibrator = NULL;
-	struct loader *loader = NULL;
-	int err = loader_new(&options, features, &loader);
-
-	if (!err)
-		err = calibrate_start(loader_program_fd(loader, PROGRAM_FLOOR), &calibrator);
-	if (!err)
-		err = calibrate_finish(calibrator, cost);
-	calibrate_free(calibrator);
-	loader_free(loader);
-	return err;
-}
-
 static void print_costs(const struct calibration *cost, int err)
 {
 	if (err) {
@@ -199,24 +178,6 @@ static int print_guards(pid_t tgid, bool is_32bit, struct machine *machine)
 		printf("  traced     by %d (%s): its debugger will see our breakpoints\n",
 		       (int)guards.tracer_tid, comm);
 	return err;
-}
-
-static void print_object(const struct discover_object *object)
-{
-	const struct discover_site *site;
-	char place[64];
-	size_t i;
-
-	printf("  %s  %s\n", object->family, object->path);
-	for (i = 0; i < object->nr_sites; i++) {
-		site = &object->site[i];
-		snprintf(place, sizeof(place), "%s+%u", site->function->symbol,
-			 site->placement.offset);
-		printf("    %-26s %-24s %s\n", place, site->placement.instruction,
-		       site->placement.emulated ? "emulated" : "single-stepped");
-		if (!site->placement.emulated)
-			printf("      %s\n", site->placement.why);
-	}
 }
 
 static void print_rows(const struct coverage_file *file)
@@ -298,39 +259,24 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 	return 0;
 }
 
-static int print_process(pid_t tgid, struct machine *machine)
+static int print_process(struct probes *probes, pid_t tgid, struct machine *machine)
 {
-	struct discover_found *found = NULL;
-	struct discover discover;
-	struct proc_maps maps;
 	struct proc_info info;
-	size_t nr = 0, searched = 0, i;
-	int err = proc_read_info(tgid, &info);
+	struct proc_maps maps;
+	int err = probes_print_process(probes, tgid);
 
-	discover_init(&discover);
-	proc_maps_init(&maps);
+	if (err)
+		return err;
+	err = proc_read_info(tgid, &info);
 	if (!err)
-		err = proc_maps_read(&maps, tgid);
-	if (!err)
-		err = discover_process(&discover, tgid, &maps, &found, &nr, &searched);
-	if (err) {
-		log_error("cannot look at process %d: %s", (int)tgid, strerror(-err));
-	} else {
-		printf("process %d (%s)\n", (int)tgid, info.comm);
-		for (i = 0; i < nr; i++)
-			print_object(found[i].object);
-		if (!nr)
-			printf("  no allocator in %zu executable files\n", searched);
 		err = print_guards(tgid, info.is_32bit, machine);
-		if (!err && machine->may_probe)
-			predict_print(&discover, tgid, &machine->features,
-				      machine->has_cost ? &machine->cost : NULL);
-		if (print_code(tgid, &maps))
-			err = -ESRCH;
-	}
-	free(found);
+	if (!err && machine->may_probe)
+		predict_print(&probes->discover, tgid, &machine->features,
+			      machine->has_cost ? &machine->cost : NULL);
+	proc_maps_init(&maps);
+	if (proc_maps_read(&maps, tgid) || print_code(tgid, &maps))
+		err = -ESRCH;
 	proc_maps_release(&maps);
-	discover_release(&discover);
 	return err;
 }
 
@@ -338,23 +284,35 @@ int cmd_doctor(const struct cli_options *cli)
 {
 	struct machine machine = {0};
 	int status = EXIT_COMPLETE, err;
+	struct probes probes;
 	size_t i;
 
+	err = probes_init(&probes, cli);
+	if (err) {
+		probes_release(&probes);
+		return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+	}
 	kernel_probe(&machine.features);
 	print_features(&machine.features);
 	if (!print_rights() || !machine.features.btf || !machine.features.ring_buffer ||
 	    !machine.features.atomics) {
 		status = EXIT_FAILED;
 	} else {
-		err = measure_costs(&machine.features, &machine.cost);
+		err = probes_measure(&machine.features, &machine.cost);
 		machine.has_cost = !err;
 		machine.may_probe = true;
+		probes.cost = machine.cost;
+		probes.kind = loader_choose_kind(ATTACH_SESSION, &machine.features);
+		probes.has_cost = machine.has_cost;
 		print_costs(&machine.cost, err);
 		print_hazards(&machine.hazards);
 	}
 	for (i = 0; i < cli->nr_pids; i++) {
-		if (print_process(cli->pid[i], &machine))
+		if (print_process(&probes, cli->pid[i], &machine))
 			status = EXIT_FAILED;
 	}
+	if (discover_check_wishes(&probes.discover, !cli->nr_pids))
+		status = EXIT_FAILED;
+	probes_release(&probes);
 	return status;
 }

@@ -2,6 +2,7 @@
 /* seep leaks, faults and record: live runs, which differ in what they follow and what they print. */
 #include "cmd.h"
 #include "emit.h"
+#include "probes.h"
 #include "session.h"
 
 static int run_live(const struct cli_options *cli, enum run_mode mode)
@@ -21,7 +22,7 @@ static int run_live(const struct cli_options *cli, enum run_mode mode)
 
 int cmd_leaks(const struct cli_options *cli)
 {
-	return run_live(cli, RUN_LEAKS);
+	return cli->list_allocators ? probes_list(cli) : run_live(cli, RUN_LEAKS);
 }
 
 int cmd_faults(const struct cli_options *cli)

@@ -43,7 +43,7 @@ static double epoch_share(const struct leak_facts *f, unsigned int *nr, unsigned
 	*of = LEAK_EPOCHS - (unsigned int)__builtin_ctz(f->survivor_epochs);
 	if (f->alloc_objects < *of)
 		*of = (unsigned int)f->alloc_objects;
-	if (f->sampled)
+	if (f->sampled && *of)
 		*of = (unsigned int)lround(epochs_reached(*of, f->live_objects));
 	if (*of < *nr)
 		*of = *nr;

@@ -9,6 +9,8 @@
 int summary_basis(const struct profile *profile, struct report *out);
 /* The bytes that a block which nobody took may have stood for; 0: each block was followed. */
 double summary_unseen_bytes(const struct profile *profile);
+/* The whole part, of what may be anything: 0 to 2^63. */
+uint64_t summary_whole(double x);
 /* 95 % of an estimate. seen: what of it was counted. */
 struct report_interval summary_interval(uint64_t sum, double variance, double unseen,
 					uint64_t seen);

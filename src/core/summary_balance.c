@@ -26,7 +26,7 @@ static void add_unseen_pairs(const struct profile *p, const struct target *t, bo
 	missed = allocs - seen;
 	/* What nobody saw of samples is taken for as heavy as those that were seen. */
 	if (sampled && seen)
-		missed = (uint64_t)llround((double)missed * (double)b->allocs / (double)seen);
+		missed = summary_whole(round((double)missed * (double)b->allocs / (double)seen));
 	b->frees += missed;
 	b->frees_by_resync += missed;
 	b->allocs += missed;
@@ -133,8 +133,8 @@ static void balance_unknown(const struct target *target, bool sampled, struct re
 	b->frees_unknown = target->counter[STAT_FREES_UNKNOWN];
 	if (!sampled)
 		return;
-	b->frees_unknown_hidden = more < 1;
-	b->frees_unknown = more < 1 ? 0 : (uint64_t)more;
+	b->frees_unknown = summary_whole(more);
+	b->frees_unknown_hidden = !b->frees_unknown;
 }
 
 /* Captures of before these were counted have calls of which none is. */

@@ -24,8 +24,10 @@ double summary_unseen_bytes(const struct profile *p)
 	return (double)bytes;
 }
 
-static uint64_t whole(double x)
+uint64_t summary_whole(double x)
 {
+	if (!(x > 0))
+		return 0;
 	return x < 0x1p63 ? (uint64_t)x : 1ull << 63;
 }
 
@@ -36,7 +38,7 @@ struct report_interval summary_interval(uint64_t sum, double variance, double un
 	if (variance <= 0 && unseen <= 0)
 		return (struct report_interval){sum, sum};
 	weights_interval((double)sum, variance, unseen, (double)seen, ci);
-	return (struct report_interval){whole(floor(ci[0])), whole(ceil(ci[1]))};
+	return (struct report_interval){summary_whole(floor(ci[0])), summary_whole(ceil(ci[1]))};
 }
 
 enum seen {
@@ -128,7 +130,7 @@ static void describe(const struct profile *p, struct report *out)
 	char period[FORMAT_MAX], until[40] = "";
 	double exact_s = first_step_away_s(p);
 
-	format_bytes((uint64_t)summary_unseen_bytes(p), period, sizeof(period));
+	format_bytes(summary_whole(summary_unseen_bytes(p)), period, sizeof(period));
 	if (exact_s > 0)
 		snprintf(until, sizeof(until), "exact until %.1f s, ", exact_s);
 	if (p->nr_windows)

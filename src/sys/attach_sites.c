@@ -60,7 +60,8 @@ static uint64_t site_cookie(const struct attach_request *request, size_t i)
 	const struct placement *p = &site->placement;
 
 	return SEEP_COOKIE(site->function->role, p->size_reg, p->count_reg, p->ptr_reg, p->sp_words,
-			   request->probe ? request->probe[i] : 0);
+			   request->probe ? request->probe[i] : 0) |
+	       (site->leaf ? SEEP_COOKIE_LEAF : 0);
 }
 
 static bool frees(const struct discover_site *site)

@@ -58,6 +58,12 @@ int cfi_read_file(int fd, struct cfi_table *out);
 int cfi_read_image(const void *image, size_t nr, struct cfi_table *out);
 void cfi_release(struct cfi_table *table);
 
+/*
+ * Does a function begin at this byte of the file? 1: yes; 0: no, it lies inside of one; -ENOENT: none covers it; or what
+ * keeps the file from being read, as above.
+ */
+int cfi_function_begins_at(int fd, uint64_t file_offset);
+
 /* The pc, as rows have it, of a byte of the file that is mapped from there. -ENOENT: in no segment. */
 int cfi_pc_of_offset(const struct cfi_table *table, uint64_t file_offset, uint32_t *pc);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "discover.h"
+#include "discover_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,10 +15,6 @@
 #include "fd.h"
 #include "log.h"
 
-#define MAX_FUNCTIONS 128
-_Static_assert(MAX_FUNCTIONS <= DISCOVER_MAX_SITES, "a site for each");
-#define MAX_FUNCTION_BYTES 4096
-
 void discover_init(struct discover *d)
 {
 	*d = (struct discover){0};
@@ -28,6 +24,8 @@ static void object_free(struct discover_object *object)
 {
 	free(object->path);
 	free(object->site);
+	free(object->function);
+	elf_names_release(&object->names);
 	free(object);
 }
 
@@ -38,7 +36,58 @@ void discover_release(struct discover *d)
 	for (i = 0; i < d->nr; i++)
 		object_free(d->object[i]);
 	free(d->object);
+	free(d->wish);
+	map64_release(&d->spec_names);
 	discover_init(d);
+}
+
+int discover_use(struct discover *d, const struct allocator_spec *spec)
+{
+	const char *symbol;
+	size_t i;
+	int err = 0;
+
+	d->wish = calloc(spec->nr + 1, sizeof(*d->wish));
+	if (!d->wish)
+		return -ENOMEM;
+	for (i = 0; i < spec->nr && !err; i++) {
+		symbol = spec->item[i].function.symbol;
+		err = map64_put(&d->spec_names, hash_bytes(symbol, strlen(symbol), 0), i);
+	}
+	if (!err)
+		d->spec = spec;
+	return err;
+}
+
+static void say_missing(const struct allocator_spec_function *item, bool may_come)
+{
+	const char *at = item->object && !item->is_offset ? "@" : "";
+	const char *object = *at ? item->object : "";
+
+	if (may_come)
+		log_warn("--allocator: '%s%s%s' of '%s' is in nothing that the targets map so far; "
+			 "it is looked for in what they map later",
+			 item->function.symbol, at, object, item->family->name);
+	else
+		log_error("--allocator: '%s%s%s' of '%s' is in nothing that the targets map; is it "
+			  "stripped or inlined? OBJECT+0xOFFSET needs no name",
+			  item->function.symbol, at, object, item->family->name);
+}
+
+int discover_check_wishes(const struct discover *d, bool more_to_come)
+{
+	size_t nr = d->spec ? d->spec->nr : 0, i;
+	bool may_come;
+
+	for (i = 0; i < nr; i++) {
+		if (d->wish[i].found)
+			continue;
+		may_come = more_to_come || !d->wish[i].object_seen;
+		say_missing(&d->spec->item[i], may_come);
+		if (!may_come)
+			return -ENOENT;
+	}
+	return 0;
 }
 
 static uint64_t changed_ns(const struct stat *st)
@@ -59,107 +108,6 @@ static const struct discover_object *object_find(const struct discover *d, const
 			return d->object[i];
 	}
 	return NULL;
-}
-
-static bool exports(const char *symbol, void *arg)
-{
-	struct elf_symbol out;
-	bool found = false;
-
-	return elf_find_functions(arg, &symbol, 1, &out, &found) > 0 && found;
-}
-
-static int place_one(struct elf_file *elf, const struct allocator_function *function,
-		     const struct elf_symbol *symbol, struct discover_site *site)
-{
-	uint8_t code[MAX_FUNCTION_BYTES];
-	size_t want = symbol->size && symbol->size < sizeof(code) ? symbol->size : sizeof(code);
-	int64_t nr = elf_read(elf, symbol->file_offset, code, want);
-	int err;
-
-	if (nr <= 0)
-		return nr < 0 ? (int)nr : -EINVAL;
-	err = placement_choose(function, elf_machine(elf), code, (size_t)nr, &site->placement);
-	if (err)
-		return err;
-	site->function = function;
-	site->function_offset = symbol->file_offset;
-	site->file_offset = symbol->file_offset + site->placement.offset;
-	return 0;
-}
-
-static bool has_site(const struct discover_object *object, uint64_t function_offset)
-{
-	size_t i;
-
-	for (i = 0; i < object->nr_sites; i++) {
-		if (object->site[i].function_offset == function_offset)
-			return true;
-	}
-	return false;
-}
-
-static int site_order(const void *a, const void *b)
-{
-	const struct discover_site *x = a, *y = b;
-	int free_x = x->function->role == ROLE_FREE, free_y = y->function->role == ROLE_FREE;
-
-	if (free_x != free_y)
-		return free_y - free_x;
-	return x->file_offset < y->file_offset ? -1 : x->file_offset > y->file_offset;
-}
-
-static int place_all(struct elf_file *elf, struct discover_object *object, bool operators)
-{
-	size_t nr, i;
-	const struct allocator_function *function = allocator_functions(&nr);
-	const char *name[MAX_FUNCTIONS];
-	struct elf_symbol symbol[MAX_FUNCTIONS];
-	bool found[MAX_FUNCTIONS] = {false};
-	int err;
-
-	if (nr > MAX_FUNCTIONS)
-		BUG("%zu allocator functions", nr);
-	for (i = 0; i < nr; i++)
-		name[i] = function[i].symbol;
-	err = elf_find_functions(elf, name, nr, symbol, found);
-	if (err < 0)
-		return err;
-	object->site = calloc(nr, sizeof(*object->site));
-	if (!object->site)
-		return -ENOMEM;
-	for (i = 0; i < nr; i++) {
-		if (!found[i] || symbol[i].is_ifunc ||
-		    (!operators && allocator_function_is_operator(&function[i])) ||
-		    has_site(object, symbol[i].file_offset))
-			continue;
-		err = place_one(elf, &function[i], &symbol[i], &object->site[object->nr_sites]);
-		if (err)
-			log_warn("cannot place a probe on '%s' in '%s': %s, leaving it out",
-				 function[i].symbol, object->path, strerror(-err));
-		else
-			object->nr_sites++;
-	}
-	qsort(object->site, object->nr_sites, sizeof(*object->site), site_order);
-	return 0;
-}
-
-/* An allocator is what defines both; a library that only wraps one of them is none. */
-static int search(struct elf_file *elf, struct discover_object *object)
-{
-	static const char *const both[] = {"malloc", "free"};
-	const struct allocator_family *family;
-	struct elf_symbol symbol[2];
-	bool found[2] = {false};
-	int nr = elf_find_functions(elf, both, 2, symbol, found);
-
-	if (nr < 0)
-		return nr == -ENOENT ? 0 : nr;
-	if (!found[0] || !found[1])
-		return 0;
-	family = allocator_family_of(exports, elf);
-	object->family = family->name;
-	return place_all(elf, object, family->has_operators);
 }
 
 int discover_file(struct discover *d, int fd, const char *path, const struct discover_object **out)
@@ -192,7 +140,7 @@ int discover_file(struct discover *d, int fd, const char *path, const struct dis
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	err = copy < 0 ? -errno : elf_open_fd(copy, &elf);
 	if (!err)
-		err = search(elf, object);
+		err = discover_search(d, fd, elf, object);
 	elf_close(elf);
 	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE) { /* it may be read the next time */
 		object_free(object);

@@ -12,15 +12,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "allocator_spec.h"
 #include "allocators.h"
+#include "elf.h"
+#include "hash.h"
 #include "placement.h"
 #include "proc.h"
 
 #define DISCOVER_MAX_SITES 256 /* in one file */
 
 struct discover_site {
-	const struct allocator_function *function; /* static */
-	uint64_t file_offset;			   /* of the probed instruction */
+	const struct allocator_function *function; /* of the object */
+	const struct allocator_family *family;
+	bool leaf;	      /* allocator_function_is_leaf() */
+	uint64_t file_offset; /* of the probed instruction */
 	uint64_t function_offset;
 	struct placement placement;
 };
@@ -32,18 +37,39 @@ struct discover_object {
 	uint64_t bytes,
 		changed_ns; /* as it was when it was searched: what has changed is another file */
 	char *path;	    /* as the process sees it, for people */
-	const char *family; /* "glibc", ...; NULL: no allocator in it */
+	const char *
+		family; /* "glibc", ...: of its malloc(), if it has one; NULL: no allocator in it */
 	struct discover_site *site; /* frees first: attach them in this order */
 	size_t nr_sites;
+	struct elf_names names;
+	struct allocator_function *function;
+};
+
+/* What became of a function that the user has described. */
+struct discover_wish {
+	bool found;	  /* somewhere */
+	bool object_seen; /* a file that it is to be looked for in was searched */
 };
 
 struct discover {
 	struct discover_object **object; /* all files ever searched */
 	size_t nr, cap;
+	const struct allocator_spec *spec; /* NULL: none; borrowed */
+	struct map64 spec_names;	   /* hashes of its symbols */
+	struct discover_wish *wish;	   /* one for each function of it */
 };
 
 void discover_init(struct discover *discover);
 void discover_release(struct discover *discover);
+
+/* From now on the functions of spec, which must outlive it, are found as well; call it before the first search. 0 or -ENOMEM. */
+int discover_use(struct discover *discover, const struct allocator_spec *spec);
+
+/*
+ * Says which functions of discover_use() were found nowhere. That is a warning where they may come later: when
+ * more_to_come, or when nobody has mapped the object that they are to be looked for in; else an error. 0 or -ENOENT.
+ */
+int discover_check_wishes(const struct discover *discover, bool more_to_come);
 
 /* The object of an open file (not taken over), searched if it is new. 0, -ENOMEM, or -ENOEXEC and the like for a file
  * that is no usable ELF (remembered, found again without a search as an object without a family). */

@@ -36,6 +36,26 @@ struct elf_symbol {
 int elf_find_functions(struct elf_file *elf, const char *const *name, size_t nr,
 		       struct elf_symbol *out, bool *found);
 
+/* Names of functions; the caller frees them with elf_names_release(). Zeroed is empty. */
+struct elf_names {
+	char **name;
+	size_t nr, cap;
+};
+
+/*
+ * The names of the defined functions that wanted() says yes to, each once, at most max of them: for names that are not
+ * known beforehand. 0, -ENOENT when there is no symbol table at all, or another negative errno.
+ */
+int elf_list_functions(struct elf_file *elf, bool (*wanted)(const char *name, void *arg), void *arg,
+		       size_t max, struct elf_names *out);
+void elf_names_release(struct elf_names *names);
+
+/*
+ * Is what lies there made by the Go compiler? Such functions move their stacks, and a return probe would end the
+ * process. In a Go program without symbols all code may be.
+ */
+bool elf_is_go_code(struct elf_file *elf, uint64_t file_offset);
+
 /* Reads up to nr bytes of the file at an offset; the number read (short at the end), or a negative errno. */
 int64_t elf_read(struct elf_file *elf, uint64_t file_offset, void *buf, size_t nr);
 

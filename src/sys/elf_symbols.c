@@ -16,6 +16,9 @@
 #define GNU_HASH_MAX_CHAIN 65536
 #define RANK_SETTLED INT_MAX
 
+/* In the order in which they are searched. */
+static const uint32_t table_type[] = {SHT_DYNSYM, SHT_SYMTAB};
+
 static Elf_Data *section_chunk(const struct elf_file *elf, const GElf_Shdr *shdr, Elf_Type type)
 {
 	if (shdr->sh_type == SHT_NOBITS)
@@ -305,6 +308,60 @@ static bool is_function(const GElf_Sym *sym)
 	return sym->st_shndx != SHN_UNDEF && (type == STT_FUNC || type == STT_GNU_IFUNC);
 }
 
+/* A name is kept once, whichever table or version it is of. */
+static int keep_name(struct elf_names *names, struct map64 *kept, const char *name)
+{
+	uint64_t hash = hash_bytes(name, strlen(name), 0);
+	int error;
+
+	if (map64_get(kept, hash, NULL))
+		return 0;
+	if (ARRAY_GROW(&names->name, &names->cap, names->nr + 1))
+		return -ENOMEM;
+	error = map64_put(kept, hash, names->nr);
+	if (error)
+		return error;
+	names->name[names->nr] = strdup(name);
+	return names->name[names->nr] ? (names->nr++, 0) : -ENOMEM;
+}
+
+void elf_names_release(struct elf_names *names)
+{
+	for (size_t i = 0; i < names->nr; i++)
+		free(names->name[i]);
+	free(names->name);
+	*names = (struct elf_names){0};
+}
+
+int elf_list_functions(struct elf_file *elf, bool (*wanted)(const char *name, void *arg), void *arg,
+		       size_t max, struct elf_names *out)
+{
+	struct elf_names names = {0};
+	struct elf_table_symbol symbol;
+	struct map64 kept = {0};
+	struct elf_table table;
+	int error = 0, tables = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table_type) && !error; i++) {
+		if (elf_load_table(elf, table_type[i], &table))
+			continue;
+		tables++;
+		for (size_t j = 0; j < table.nr && names.nr < max && !error; j++) {
+			if (elf_table_get(&table, j, &symbol) && is_function(&symbol.sym) &&
+			    wanted(symbol.name, arg))
+				error = keep_name(&names, &kept, symbol.name);
+		}
+	}
+	map64_release(&kept);
+	if (!error && !tables)
+		error = -ENOENT;
+	if (error)
+		elf_names_release(&names);
+	else
+		*out = names;
+	return error;
+}
+
 static bool wanted_index(const struct wanted *wanted, const struct elf_table_symbol *symbol,
 			 size_t *index)
 {
@@ -385,7 +442,6 @@ static void settle_ranks(struct wanted *wanted, size_t nr)
 int elf_find_functions(struct elf_file *elf, const char *const *name, size_t nr,
 		       struct elf_symbol *out, bool *found)
 {
-	static const uint32_t table_type[] = {SHT_DYNSYM, SHT_SYMTAB};
 	struct wanted wanted = {.name = name, .out = out};
 	struct elf_table table;
 	int result = wanted_init(&wanted, nr), tables = 0;

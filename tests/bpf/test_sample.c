@@ -345,6 +345,10 @@ static void test_realloc_of_what_nobody_knows(void **state)
 	next_is(false);
 	assert_false(session_call(COOKIE_REALLOC, SP, BLOCK, 50));
 	no_event();
+	assert_int_equal(counter(STAT_FREES_UNKNOWN), 1);
+	next_is(false);
+	assert_false(session_call(COOKIE_REALLOC, SP, 0, 50));
+	assert_int_equal(counter(STAT_FREES_UNKNOWN), 1);
 }
 
 /* --- xallocx: in place, and it answers with a size --- */

@@ -222,7 +222,7 @@ declare -A fact before
 # innermost function.
 # shellcheck disable=SC2016 # these are variables of jq
 FACTS='
-def name: (map(.function) | (map(select(test("^(edge|threads|faults)_"))) + .)[0]) // "none";
+def name: (map(.function | sub("^families_rust::"; "")) | (map(select(test("^(edge|threads|faults|families)_"))) + .)[0]) // "none";
 def sums($keys): group_by(.stack | name)[] as $group | ($group[0].stack | name) as $name |
 	$keys[] as $key | "\($name).\($key)=\([$group[][$key]] | add)";
 (.balance | to_entries[] | ".\(.key)=\(.value)"),

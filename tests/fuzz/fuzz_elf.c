@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An ELF file made of anything, through everything that reads ELF files here: functions by name, and names by address.
- * libelf and libdw are not instrumented, but they crash all the same.
+ * An ELF file made of anything, through everything that reads ELF files here: functions by name, where they
+ * begin, and names by address. libelf and libdw are not instrumented, but they crash all the same.
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cfi.h"
 #include "elf.h"
 #include "module.h"
 #include "strpool.h"
 
 #define NR_NAMES 4
 #define LOOKUPS 64
+#define STARTS 4
+#define MAX_LISTED 50
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nr);
 
@@ -44,6 +48,40 @@ static void find_functions(struct elf_file *elf, size_t nr)
 		abort();
 }
 
+static bool want_all(const char *name, void *arg)
+{
+	++*(size_t *)arg;
+	return name[0] != '_';
+}
+
+/* No more than was asked for, and of what was wanted. */
+static void list_functions(struct elf_file *elf)
+{
+	struct elf_names names = {0};
+	size_t asked = 0;
+
+	if (!elf_list_functions(elf, want_all, &asked, MAX_LISTED, &names)) {
+		if (names.nr > MAX_LISTED || names.nr > asked)
+			abort();
+		for (size_t i = 1; i < names.nr; i++) {
+			if (!strcmp(names.name[i], names.name[i - 1]) || names.name[i][0] == '_')
+				abort();
+		}
+	}
+	elf_names_release(&names);
+}
+
+static void find_starts(const uint8_t *data, size_t nr)
+{
+	int fd = open_copy(data, nr);
+
+	for (size_t i = 0; i < STARTS; i++) {
+		if (cfi_function_begins_at(fd, nr * i / STARTS) > 1)
+			abort();
+	}
+	close(fd);
+}
+
 static void look_up_names(const uint8_t *data, size_t nr)
 {
 	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
@@ -71,9 +109,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nr)
 	if (elf_open_fd(open_copy(data, nr), &elf))
 		return 0;
 	find_functions(elf, nr);
+	list_functions(elf);
+	(void)elf_is_go_code(elf, nr / 2);
 	(void)elf_interpreter(elf, text, sizeof(text));
 	(void)elf_build_id(elf, text, sizeof(text));
 	elf_close(elf);
+	find_starts(data, nr);
 	look_up_names(data, nr);
 	return 0;
 }

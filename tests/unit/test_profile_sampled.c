@@ -169,6 +169,12 @@ static void test_unknown_frees(void **state)
 	assert_false(report.balance.frees_unknown_hidden);
 	assert_in_range(report.balance.frees_unknown, 9900, 10000);
 	report_release(&report);
+	/* and any that a forged capture may have */
+	counter[STAT_FREES] = counter[STAT_FREES_UNKNOWN] = UINT64_MAX;
+	assert_int_equal(stream_counters(&s, STREAM_PROC, counter), 0);
+	report = report_of(profile);
+	assert_true(report.balance.frees_unknown == 1ull << 63);
+	report_release(&report);
 	profile_free(profile);
 }
 

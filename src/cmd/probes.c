@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "probes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader.h"
+#include "log.h"
+#include "parse.h"
+#include "spawn.h"
+
+static void print_site(const struct probes *probes, const struct discover_site *site)
+{
+	const struct placement *p = &site->placement;
+	char place[96], count[FORMAT_MAX];
+
+	snprintf(place, sizeof(place), "%.80s+%u", site->function->symbol, p->offset);
+	printf("    %-9s %-26s %#10" PRIx64 "  %-24s ", site->family->name, place,
+	       site->file_offset, p->instruction);
+	if (probes->has_cost) {
+		format_count(calibration_ns(&probes->cost, probes->kind, p->emulated,
+					    site->function->role != ROLE_FREE),
+			     count, sizeof(count));
+		printf("%7s ns  ", count);
+	}
+	printf("%s%s\n", p->emulated ? "emulated" : "single-stepped: ", p->emulated ? "" : p->why);
+}
+
+static void print_object(const struct probes *probes, const struct discover_object *object)
+{
+	const struct discover_site *site;
+	size_t i;
+
+	printf("  %s  %s\n", object->family, object->path);
+	for (i = 0; i < object->nr_sites; i++) {
+		site = &object->site[i];
+		if (probes->cli->throwing_new || !allocator_function_throws(site->function))
+			print_site(probes, site);
+		else
+			printf("    %-9s %-26s left out without --throwing-new\n",
+			       site->family->name, site->function->symbol);
+	}
+}
+
+static void print_found(const struct probes *probes, const struct discover_found *found, size_t nr,
+			size_t searched)
+{
+	size_t i;
+
+	if (nr)
+		printf("    %-9s %-26s %10s  %-24s %s\n", "family", "function+offset", "in file",
+		       "instruction", probes->has_cost ? "  a call costs" : "");
+	else
+		printf("  no allocator in %zu executable files\n", searched);
+	for (i = 0; i < nr; i++)
+		print_object(probes, found[i].object);
+}
+
+int probes_init(struct probes *probes, const struct cli_options *cli)
+{
+	int err;
+
+	*probes = (struct probes){.cli = cli};
+	discover_init(&probes->discover);
+	err = cli_load_allocators(cli, &probes->spec);
+	return err ? err : discover_use(&probes->discover, &probes->spec);
+}
+
+void probes_release(struct probes *probes)
+{
+	discover_release(&probes->discover);
+	allocator_spec_release(&probes->spec);
+}
+
+int probes_print_process(struct probes *probes, pid_t tgid)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0;
+	struct proc_maps maps;
+	struct proc_info info;
+	int err = proc_read_info(tgid, &info);
+
+	proc_maps_init(&maps);
+	if (!err)
+		err = proc_maps_read(&maps, tgid);
+	if (!err)
+		err = discover_process(&probes->discover, tgid, &maps, &found, &nr, &searched);
+	if (err) {
+		log_error("cannot look at process %d: %s", (int)tgid, strerror(-err));
+	} else {
+		printf("process %d (%s)\n", (int)tgid, info.comm);
+		print_found(probes, found, nr, searched);
+	}
+	free(found);
+	proc_maps_release(&maps);
+	return err;
+}
+
+int probes_measure(const struct kernel_features *features, struct calibration *cost)
+{
+	struct loader_options options = {.ring_bytes = 4096,
+					 .allocations = true,
+					 .max_blocks = 1,
+					 .max_stacks = 1,
+					 .max_targets = 1,
+					 .max_frames = 1,
+					 .max_mappings = 1};
+	struct calibrator *calibrator = NULL;
+	struct loader *loader = NULL;
+	int err = loader_new(&options, features, &loader);
+
+	if (!err)
+		err = calibrate_start(loader_program_fd(loader, PROGRAM_FLOOR), &calibrator);
+	if (!err)
+		err = calibrate_finish(calibrator, cost);
+	calibrate_free(calibrator);
+	loader_free(loader);
+	return err;
+}
+
+/* It is not run; its loader says what it needs. */
+static int list_command(struct probes *probes)
+{
+	const char *name = probes->cli->argv[0];
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0;
+	char path[4096];
+	int err = spawn_find(name, path, sizeof(path));
+
+	if (!err)
+		err = discover_program(&probes->discover, path, &found, &nr, &searched);
+	if (err) {
+		log_error("cannot tell what '%s' will map: %s", name, strerror(-err));
+		return err;
+	}
+	printf("command %s\n", name);
+	print_found(probes, found, nr, searched);
+	free(found);
+	return 0;
+}
+
+static int list_all(struct probes *probes)
+{
+	size_t i;
+	int err = probes->cli->argv ? list_command(probes) : 0, failed;
+
+	for (i = 0; i < probes->cli->nr_pids; i++) {
+		failed = probes_print_process(probes, probes->cli->pid[i]);
+		err = err ? err : failed;
+	}
+	return err ? err : discover_check_wishes(&probes->discover, probes->cli->argv);
+}
+
+int probes_list(const struct cli_options *cli)
+{
+	struct kernel_features features;
+	struct probes probes;
+	int err = probes_init(&probes, cli), unknown;
+
+	if (!err) {
+		kernel_probe(&features);
+		probes.kind = loader_choose_kind(ATTACH_SESSION, &features);
+		unknown = probes_measure(&features, &probes.cost);
+		probes.has_cost = !unknown;
+		if (unknown)
+			log_warn("cannot measure what a probe costs here: %s", strerror(-unknown));
+		err = list_all(&probes);
+	}
+	probes_release(&probes);
+	if (err == -EINVAL)
+		return EXIT_USAGE;
+	return err ? EXIT_FAILED : EXIT_COMPLETE;
+}
