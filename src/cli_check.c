@@ -46,7 +46,7 @@ static int check_target(const struct cli_command_info *info, const struct cli_op
 					   "or -- CMD");
 	if (kinds > 1)
 		return cli_wrong_use(info, "more than one kind of target: %s", list);
-	if (options->list_allocators && (options->all || options->cgroup || options->comm))
+	if (options->list_allocators && !options->nr_pids && !options->argv)
 		return cli_wrong_use(info, "--list-allocators: give -p PID, or -- CMD");
 	if (options->follow && options->no_follow)
 		return cli_wrong_use(info, "both --follow and --no-follow");

@@ -367,9 +367,9 @@ static int prepare(struct session *s)
 	if (!err)
 		err = session_check_debug_dirs(s);
 	if (!err)
-		err = session_open_cgroup(s);
-	if (!err)
 		err = session_use_allocators(s);
+	if (!err)
+		err = session_open_cgroup(s);
 	if (!err)
 		err = session_find_targets(s);
 	if (!err)

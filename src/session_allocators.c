@@ -12,6 +12,6 @@ int session_check_allocators(const struct session *s)
 {
 	if (s->options->mode != RUN_LEAKS)
 		return 0;
-	/* a command has not mapped all that it will, and who comes later may map anything */
+	/* a command has not mapped all that it will, and other processes are yet to come */
 	return discover_check_wishes(&s->discover, s->cli->argv || session_is_open(s));
 }
