@@ -62,7 +62,7 @@ static __always_inline bool call_enters(struct pt_regs *ctx)
 	struct context c;
 	struct call *call;
 
-	if (!context_enter(&c) || c.slot_flags & SLOT_TELLS)
+	if (!calls_enter(&c))
 		return false;
 	count_in(c.counters, STAT_ENTRY_HITS, 1);
 	sp = ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie));
@@ -148,7 +148,7 @@ static __always_inline void call_returns(struct pt_regs *ctx)
 	struct context c;
 	struct thread *t;
 
-	if (!context_enter(&c))
+	if (!calls_enter(&c))
 		return;
 	t = c.thread;
 	count_in(c.counters, STAT_RETURN_HITS, 1);
@@ -227,7 +227,7 @@ int free_enter(struct pt_regs *ctx)
 	struct context c;
 	bool is_nested;
 
-	if (!ptr || !context_enter(&c) || c.slot_flags & SLOT_TELLS)
+	if (!ptr || !calls_enter(&c))
 		return 0;
 	count_in(c.counters, STAT_FREE_HITS, 1);
 	is_nested = free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr);

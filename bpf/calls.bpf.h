@@ -14,6 +14,28 @@
 #include "regs.bpf.h"
 #include "stack.bpf.h"
 
+/*
+ * False: allocators are not followed, or not those of this process. What a thread had under way when it was last looked
+ * at is over if allocators were not followed meanwhile: nobody has seen it return.
+ */
+static __always_inline bool calls_enter(struct context *c)
+{
+	struct thread *t;
+	__u64 since;
+
+	if (!watching || !context_enter(c) || c->slot_flags & SLOT_TELLS)
+		return false;
+	t = c->thread;
+	since = watched_since;
+	if (t->watched_since != since) {
+		t->watched_since = since;
+		t->nr_calls = 0;
+		t->passed.sp = 0;
+		t->last_freed = 0;
+	}
+	return true;
+}
+
 /* Has the call at the very same place ended in a jump to this function, as realloc(NULL, n) does to malloc()? */
 static __always_inline bool is_continued(const struct pt_regs *ctx, const struct call *call,
 					 __u64 sp)

@@ -35,7 +35,8 @@ struct session_link {
 	uint32_t slot; /* SEEP_SLOT_NONE: in every process that maps it */
 	const struct discover_object *object;
 	struct attach_links *links; /* NULL: none of its functions is probed */
-	char *kernel_path;
+	int file; /* O_PATH: kernel_path leads to it, whoever has mapped it may be gone */
+	char kernel_path[32];
 	size_t nr_sites; /* probed */
 };
 
@@ -90,6 +91,7 @@ struct session {
 	struct map64
 		looked_at; /* files by device and inode: what is probed in all processes, if anything */
 	int epoll, timer, signals;
+	bool is_unwatched; /* no probes at allocators */
 	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
@@ -160,6 +162,9 @@ void session_count_child(struct session *s, struct session_target *child,
 /* Takes the probes out that are in this process alone. */
 void session_drop_links(struct session *s, uint32_t slot);
 void session_release_links(struct session *s);
+/* Sets all probes that there are links for; takes them out. Those that come meanwhile wait for the next time. */
+int session_turn_on(struct session *s);
+void session_turn_off(struct session *s);
 /* What children have of their parents' breakpoints is taken out, if it is time. */
 void session_sweep(struct session *s);
 
