@@ -113,7 +113,7 @@ struct thread {
 	__u32 nr_calls;
 	__u64 sample_gap; /* bytes up to the next sample; drawn for the period of sample_tag */
 	__u32 sample_tag;
-	__u32 zero2;
+	__u32 number; /* see call_number() */
 	struct passed_call passed;
 	__u64 watched_since; /* as it was when calls were last noted here */
 	__u64 last_freed;    /* operator delete ends in free(): the same block is not freed twice */
