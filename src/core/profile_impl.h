@@ -70,6 +70,7 @@ struct profile {
 	struct probe *probe;
 	size_t nr_probes, cap_probes;
 	struct record_run run;
+	struct record_overhead overhead; /* the last one; no CPU time: there was none */
 	bool started, ended;
 	uint16_t end_flags;
 	uint64_t last_ns; /* of the last tick or end */
