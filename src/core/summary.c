@@ -205,6 +205,7 @@ static void add_head(const struct profile *p, struct report *out)
 	out->fault_period = p->run.fault_period;
 	out->final = p->ended;
 	out->duration_s = profile_window_s(p, p->last_ns);
+	out->faults_s = profile_faults_s(p);
 	out->predicted_pct = predicted_overhead(p);
 	out->measured_pct = out->mode == RUN_LEAKS ? measured_overhead(p) : -1;
 }
@@ -229,7 +230,7 @@ int profile_report(struct profile *p, const struct report_options *options, stru
 		err = summary_leaks(p, options, &report);
 	if (!err && p->run.mode == RUN_LEAKS)
 		err = summary_mappings(p, options, &report);
-	if (!err && p->run.mode == RUN_FAULTS)
+	if (!err)
 		err = summary_faults(p, options, &report);
 out:
 	if (err)
