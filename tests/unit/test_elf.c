@@ -95,7 +95,7 @@ static void assert_same(const struct elf_symbol *a, const struct elf_symbol *b)
 	assert_int_equal(a->is_ifunc, b->is_ifunc);
 }
 
-static void test_library(void **state)
+static void edge_39_library(void **state)
 {
 	/* there are two versions of realpath, and memcpy is chosen at run time */
 	static const char *const name[] = {"qsort",  "no_such_function", "realpath",
@@ -475,7 +475,7 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_library),
+		cmocka_unit_test(edge_39_library),
 		cmocka_unit_test(test_program),
 		cmocka_unit_test(test_no_section_headers),
 		cmocka_unit_test(test_no_symbols_at_all),
