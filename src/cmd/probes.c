@@ -12,21 +12,28 @@
 #include "parse.h"
 #include "spawn.h"
 
+#define PLACE_COLUMNS 22
+
+/* In 80 columns; what follows a long name comes on a line of its own. */
 static void print_site(const struct probes *probes, const struct discover_site *site)
 {
 	const struct placement *p = &site->placement;
-	char place[96], count[FORMAT_MAX];
+	char place[ALLOCATOR_SPEC_MAX_NAME + 16], count[FORMAT_MAX];
 
-	snprintf(place, sizeof(place), "%.80s+%u", site->function->symbol, p->offset);
-	printf("    %-9s %-26s %#10" PRIx64 "  %-24s ", site->family->name, place,
-	       site->file_offset, p->instruction);
+	snprintf(place, sizeof(place), "%s+%u", site->function->symbol, p->offset);
+	printf("    %-8s %-*s", site->family->name, PLACE_COLUMNS, place);
+	if (strlen(place) > PLACE_COLUMNS)
+		printf("\n    %-8s %-*s", "", PLACE_COLUMNS, "");
+	printf(" %#8" PRIx64 " %-15.15s", site->file_offset, p->instruction);
 	if (probes->has_cost) {
 		format_count(calibration_ns(&probes->cost, probes->kind, p->emulated,
 					    site->function->role != ROLE_FREE),
 			     count, sizeof(count));
-		printf("%7s ns  ", count);
+		printf(" %6s ns", count);
 	}
-	printf("%s%s\n", p->emulated ? "emulated" : "single-stepped: ", p->emulated ? "" : p->why);
+	printf("  %s\n", p->emulated ? "emulated" : "stepped");
+	if (!p->emulated)
+		printf("      single-stepped: %s\n", p->why);
 }
 
 static void print_object(const struct probes *probes, const struct discover_object *object)
@@ -40,8 +47,8 @@ static void print_object(const struct probes *probes, const struct discover_obje
 		if (probes->cli->throwing_new || !allocator_function_throws(site->function))
 			print_site(probes, site);
 		else
-			printf("    %-9s %-26s left out without --throwing-new\n",
-			       site->family->name, site->function->symbol);
+			printf("    %-8s %s left out without --throwing-new\n", site->family->name,
+			       site->function->symbol);
 	}
 }
 
@@ -51,8 +58,8 @@ static void print_found(const struct probes *probes, const struct discover_found
 	size_t i;
 
 	if (nr)
-		printf("    %-9s %-26s %10s  %-24s %s\n", "family", "function+offset", "in file",
-		       "instruction", probes->has_cost ? "  a call costs" : "");
+		printf("    %-8s %-*s %8s %-15s%s\n", "family", PLACE_COLUMNS, "function+offset",
+		       "in file", "instruction", probes->has_cost ? " call costs" : "");
 	else
 		printf("  no allocator in %zu executable files\n", searched);
 	for (i = 0; i < nr; i++)

@@ -302,6 +302,7 @@ static void test_targets(void **state)
 	REFUSED("--cgroup: ''", "leaks", "--cgroup", "");
 	REFUSED("--all takes no value", "leaks", "--all=yes");
 	REFUSED("unknown option", "doctor", "-a");
+	REFUSED("--list-allocators: give -p PID", "leaks", "-a", "--list-allocators");
 }
 
 static void test_follow(void **state)
