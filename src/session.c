@@ -99,6 +99,7 @@ static int load(struct session *s)
 		.max_frames = SEEP_MAX_FRAMES,
 		.max_mappings = MAX_MAPPINGS,
 		.check_stacks = s->cli->check_stacks,
+		.link = (enum attach_kind)s->cli->link,
 		.follow = {.children = s->cli->follow,
 			   .all = s->cli->all && !s->cli->no_follow,
 			   .cgroup = s->cli->cgroup && s->cgroup.is_v2 && !s->cli->no_follow,
