@@ -113,11 +113,11 @@ struct thread {
 	__u32 nr_calls;
 	__u64 sample_gap; /* bytes up to the next sample; drawn for the period of sample_tag */
 	__u32 sample_tag;
-	__u32 zero2;
+	__u32 number; /* see call_number() */
 	struct passed_call passed;
 	__u64 watched_since; /* as it was when calls were last noted here */
-	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
-	__u64 stack_top;  /* the highest word that a walk has read: there is memory up to there */
+	__u64 last_freed;    /* operator delete ends in free(): the same block is not freed twice */
+	__u64 stack_top; /* the highest word that a walk has read: there is memory up to there */
 	__u64 window_end; /* what the last stack that was complete needed of it, to read it at once */
 	__u16 memo_asked, memo_known; /* of late; a thread whose stacks are never known again... */
 	__u32 memo_rest;	      /* ... does without for so many walks */

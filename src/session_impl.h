@@ -23,6 +23,7 @@
 #include "watch.h"
 
 #define TICK_NS 100000000ull
+#define GUARD_TICKS 4 /* that the guard has in one of the others */
 
 /* A probe that has been set in some target. */
 struct session_probe {
@@ -91,7 +92,11 @@ struct session {
 	struct map64
 		looked_at; /* files by device and inode: what is probed in all processes, if anything */
 	int epoll, timer, signals;
-	bool is_unwatched; /* no probes at allocators */
+	struct session_guard *guard; /* session_guard.c; NULL: page faults are what is followed */
+	bool has_cost;
+	bool is_unwatched;	   /* no probes at allocators */
+	uint64_t watched_ns;	   /* since then, if that was ever interrupted */
+	uint64_t counted[STAT_NR]; /* sums over all targets that ever were */
 	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
@@ -118,7 +123,9 @@ int session_feed_mappings(struct session *s, const struct session_target *t);
 int session_feed_probes(struct session *s);
 /* Of some targets; at_end: of all. */
 int session_feed_counters(struct session *s, bool at_end);
-int session_feed_counters_of(struct session *s, const struct session_target *t);
+int session_feed_counters_of(struct session *s, struct session_target *t);
+/* The counters of some targets, for the guard; they do not go to the stream. */
+int session_count(struct session *s);
 int session_feed_exit(struct session *s, const struct session_target *t);
 /* The blocks of an address space that is no more take up room in the kernel's map. */
 void session_forget_blocks(struct session *s, uint32_t proc);
@@ -173,6 +180,18 @@ void session_sweep(struct session *s);
 int session_use_allocators(struct session *s);
 /* Once all targets have been searched: what was found nowhere, and cannot come later, is an error that has been printed. */
 int session_check_allocators(const struct session *s);
+
+/* session_guard.c: how much is followed */
+
+/* Before the attach: what it will cost. -ECANCELED: too much, and that has been said. */
+int session_guard_begin(struct session *s);
+/* When the stream has begun, before anything is armed. */
+int session_guard_arm(struct session *s);
+/* After session_count(), or when counters have been fed. */
+int session_guard_tick(struct session *s);
+/* What was spent, and of how much. */
+int session_guard_feed(struct session *s);
+void session_guard_release(struct session *s);
 
 /* session_code.c: unwind tables */
 
