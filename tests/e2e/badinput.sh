@@ -5,6 +5,8 @@
 set -u
 . "$TOP/tests/e2e/lib.sh"
 
+UNLIMITED=() # what is said of options is wanted as it is
+
 # refuse NAME STATUS PATTERN ARGUMENT...
 refuse() {
 	local name=$1 status=$2 pattern=$3
