@@ -24,7 +24,7 @@ static void copy_text(char **to, const char *from)
 	*to = copy;
 }
 
-static void read_texts(struct session_target *t)
+void session_read_texts(struct session_target *t)
 {
 	char text[4096];
 
@@ -47,7 +47,7 @@ static void identify(struct session *s, struct session_target *t, const struct e
 	if (proc_read_info(t->tgid, &t->info))
 		t->info = (struct proc_info){.tgid = t->tgid};
 	else
-		read_texts(t);
+		session_read_texts(t);
 	if (!t->info.comm[0])
 		set_comm(t, e->comm);
 }
@@ -116,7 +116,7 @@ void session_on_exec(struct session *s, const struct event_proc *e)
 		if (e->parent_tgid != e->tgid)
 			session_drop_links(s, t->slot);
 		session_bury(s, t->proc);
-		read_texts(t);
+		session_read_texts(t);
 	}
 	t->proc = e->head.proc;
 	t->stale = true;

@@ -76,6 +76,8 @@ int session_find_others(struct session *s);
 
 /* session_follow.c: processes that come and go */
 
+/* Its program and its control group, as far as they can be read. */
+void session_read_texts(struct session_target *t);
 void session_on_fork(struct session *s, const struct event_proc *e);
 void session_on_exec(struct session *s, const struct event_proc *e);
 void session_on_exit(struct session *s, const struct event_proc *e);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The edge cases of tests/e2e/edge_world.c under seep: other libraries, memory without an allocator, namespaces.
+# shellcheck disable=SC2016 # these are variables of jq
 set -u
 . "$TOP/tests/e2e/lib.sh"
 
@@ -54,6 +55,14 @@ one_process() {
 		map:edge_30_sbrk.live_bytes=$((23 * 4096))
 	holds "edge-39 a function of several names and versions has one probe" \
 		'[.probes[] | [.object, .offset]] | length > 5 and length == (unique | length)'
+	session_end
+}
+
+who_it_is() {
+	session --by cgroup || fails "attach, by control group" "$(cat "$WORK/seep.err")"
+	target_do edge_46 && snapshot
+	holds "a target has its program and its control group" \
+		'.target.exe == $exe and (.sites[0].cgroup | startswith("/"))' --arg exe "$(realpath "$WORLD")"
 	session_end
 }
 
@@ -133,6 +142,7 @@ from_a_namespace() {
 
 private_libraries libc.so.6 || exit 1
 one_process
+who_it_is
 page_faults
 no_room_for_stacks
 from_the_start

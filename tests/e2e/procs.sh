@@ -83,6 +83,7 @@ make_cgroup() { # 1|2
 
 remove_cgroup() {
 	rmdir "$CGROUP/below" "$CGROUP" 2>/dev/null
+	[ ! -e "$CGROUP" ]
 }
 
 by_cgroup() { # 1|2
@@ -139,6 +140,24 @@ an_empty_cgroup() {
 	wait_until targets_are $((1 + SHORT))
 	seep_stop
 	check "a cgroup without processes, until there are some" '.target | length == $nr' --argjson nr $((1 + SHORT))
+	wait_until remove_cgroup
+}
+
+# Links that are for all processes act in a child of vfork, too.
+a_vfork_child() {
+	local name="edge-21 what a child of vfork does is its parent's, with links for all processes"
+	if ! make_cgroup 2; then
+		skips "$name" "no cgroup of version 2 can be made here"
+		return
+	fi
+	target_start "$BUILD/tests/e2e/lives"
+	echo "$TARGET_PID" >"$CGROUP/cgroup.procs"
+	session --cgroup "$CGROUP" || fails "attach to a cgroup" "$(cat "$WORK/seep.err")"
+	target_do edge_21 && snapshot
+	expect "$name" edge_21_child.alloc_objects=43 edge_21_child.live_objects=30 edge_21_child.live_bytes=6330
+	check "edge-21 and not that of another process" '[.sites[] | select(.stack | map(.function) | index("edge_21_child"))
+		| .pid] | unique == [$pid]' --argjson pid "$TARGET_PID"
+	session_end
 	wait_until remove_cgroup
 }
 
@@ -263,6 +282,7 @@ by_name
 by_cgroup 2
 by_cgroup 1
 an_empty_cgroup
+a_vfork_child
 all_processes
 many_processes
 many_threads
