@@ -42,14 +42,22 @@ end() {
 
 # --- the pair program ------------------------------------------------------------------------------
 
-start_pairs() {
-	local cpu
-	cpu=$(($(nproc) - 1))
-	pairs_log=$WORK/pairs.${1//,/-}.log
-	LD_LIBRARY_PATH=$LIBS taskset -c "$cpu" "$HELPERS/pairs" "$1" >"$pairs_log" &
+# start_pairs_with NAME PRELOAD COMMAND...: on one CPU, but threads go where they like. pairs_pid, pairs_log.
+start_pairs_with() {
+	local name=$1 preload=$2 pin=()
+	shift 2
+	[ "$name" = threads ] || pin=(taskset -c "$(($(nproc) - 1))")
+	pairs_log=$WORK/pairs.$name.log
+	LD_PRELOAD=$preload LD_LIBRARY_PATH=$LIBS "${pin[@]}" "$@" >"$pairs_log" &
 	pairs_pid=$!
 	children+=("$pairs_pid")
-	sleep 0.2
+	sleep 0.3
+}
+
+pairs_library=libc.so.6 # whose malloc() it is
+
+start_pairs() {
+	start_pairs_with "${1//,/-}" "" "$HELPERS/pairs" "$1"
 }
 
 stop_pairs() {
@@ -104,11 +112,12 @@ close_pipe() {
 	exec {fd}>&-
 }
 
+# start_floor [-s] PID
 start_floor() {
 	local word
 	open_pipes floor
 	floor_in=$pipe_in floor_out=$pipe_out
-	"$HELPERS/floor" "$1" <"$WORK/floor.in" >"$WORK/floor.out" {floor_in}>&- {floor_out}>&- &
+	"$HELPERS/floor" "$@" <"$WORK/floor.in" >"$WORK/floor.out" {floor_in}>&- {floor_out}>&- &
 	children+=("$!")
 	read -r -t 60 -u "$floor_out" word floor_pid || die "the floor probes are not there after 60 s"
 	[ "$word" = ready ] || die "floor said '$word'"
@@ -202,10 +211,11 @@ stop_blocks() {
 	close_pipe "$blocks_out"
 }
 
+# start_redis MODULE
 start_redis() {
 	local i
 	LD_LIBRARY_PATH=$LIBS redis-server --port 0 --unixsocket "$WORK/redis.sock" --save '' --appendonly no \
-		--dir "$WORK" >"$WORK/redis.log" 2>&1 &
+		--dir "$WORK" --loadmodule "$1" >"$WORK/redis.log" 2>&1 &
 	redis_pid=$!
 	children+=("$redis_pid")
 	for ((i = 0; i < 100; i++)); do
