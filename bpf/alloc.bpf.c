@@ -62,7 +62,7 @@ static __always_inline bool call_enters(struct pt_regs *ctx)
 	struct context c;
 	struct call *call;
 
-	if (!context_enter(&c) || c.slot_flags & SLOT_TELLS)
+	if (!calls_enter(&c))
 		return false;
 	count_in(c.counters, STAT_ENTRY_HITS, 1);
 	sp = ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie));
@@ -142,29 +142,39 @@ static __always_inline void call_commit(struct context *c, struct call *call, __
 		block_add(c, block, call, now);
 }
 
+/* The call that returns at sp; MAX_CALLS: none. */
+static __always_inline __u32 call_find(struct thread *t, __u64 sp)
+{
+	__u32 nr = MAX_CALLS;
+
+#pragma unroll
+	for (__u32 i = 0; i < MAX_CALLS; i++) {
+		if (i < t->nr_calls && t->call[i].sp == sp && nr == MAX_CALLS)
+			nr = i;
+	}
+	return call_number(t, nr);
+}
+
 static __always_inline void call_returns(struct pt_regs *ctx)
 {
-	__u64 sp = RETURN_SP(ctx);
 	struct context c;
 	struct thread *t;
+	struct call *call;
+	__u32 nr;
 
-	if (!context_enter(&c))
+	if (!calls_enter(&c))
 		return;
 	t = c.thread;
 	count_in(c.counters, STAT_RETURN_HITS, 1);
-#pragma unroll
-	for (__u32 i = 0; i < MAX_CALLS; i++) {
-		if (i >= t->nr_calls)
-			break;
-		if (t->call[i].sp != sp)
-			continue;
-		t->call[i].sp = 0;
-		if (t->nr_calls > i + 1)
-			calls_leave(&c, i + 1);
-		t->nr_calls = i;
-		call_commit(&c, &t->call[i], PT_REGS_RC(ctx));
-		break;
-	}
+	nr = call_find(t, RETURN_SP(ctx));
+	if (nr >= MAX_CALLS)
+		return;
+	call = &t->call[nr & (MAX_CALLS - 1)];
+	call->sp = 0;
+	if (t->nr_calls > nr + 1)
+		calls_leave(&c, nr + 1);
+	t->nr_calls = nr;
+	call_commit(&c, call, PT_REGS_RC(ctx));
 }
 
 SEC("uprobe")
@@ -227,7 +237,7 @@ int free_enter(struct pt_regs *ctx)
 	struct context c;
 	bool is_nested;
 
-	if (!ptr || !context_enter(&c) || c.slot_flags & SLOT_TELLS)
+	if (!ptr || !calls_enter(&c))
 		return 0;
 	count_in(c.counters, STAT_FREE_HITS, 1);
 	is_nested = free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr);

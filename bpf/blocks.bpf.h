@@ -62,7 +62,7 @@ static __always_inline bool set_has(const struct block_set *set, const struct bl
 }
 
 /* The set where an earlier, smaller table has a block, if one has. */
-static __noinline struct block_set *older_set_of(const struct block_key *key)
+static __always_inline struct block_set *older_set_of(const struct block_key *key)
 {
 	__u32 hash = SEEP_BLOCK_HASH(key->addr, key->proc), mask = block_mask;
 	struct block_set *set;
@@ -81,17 +81,25 @@ static __always_inline bool table_has_grown(void)
 	return block_mask > block_mask_first;
 }
 
+/* Functions that stand alone, as these do, a verifier checks once and not for each way that leads to them. */
+__weak __noinline int older_has(const struct block_key *key)
+{
+	return key && older_set_of(key);
+}
+
 static __always_inline bool block_is_live(struct block_set *set, const struct block_key *key)
 {
-	if (set && (set_has(set, key) || (table_has_grown() && older_set_of(key))))
+	if (set && (set_has(set, key) || (table_has_grown() && older_has(key))))
 		return true;
 	return blocks_in_hash && bpf_map_lookup_elem(&blocks, key);
 }
 
-static __noinline int hash_put(const struct block_key *key, const struct block_value *block)
+__weak __noinline int hash_put(const struct block_key *key, const struct block_value *block)
 {
 	int err;
 
+	if (!key || !block)
+		return -1;
 	err = bpf_map_update_elem(&blocks, key, block, BPF_NOEXIST);
 	if (!err)
 		__sync_fetch_and_add(&blocks_in_hash, 1);
@@ -114,15 +122,20 @@ static __always_inline int block_put_here(const struct block_key *key,
 }
 
 /* 0; -EEXIST: this address is live, nothing has changed; another error: there is no room. */
-static __noinline int block_put(const struct block_key *key, const struct block_value *block)
+__weak __noinline int block_put(const struct block_key *key, const struct block_value *block)
 {
+	if (!key || !block)
+		return -1;
 	return block_put_here(key, block);
 }
 
-static __noinline bool hash_take(const struct block_key *key, struct block_value *out)
+__weak __noinline int hash_take(const struct block_key *key, struct block_value *out)
 {
-	struct block_value *known = bpf_map_lookup_elem(&blocks, key);
+	struct block_value *known;
 
+	if (!key || !out)
+		return false;
+	known = bpf_map_lookup_elem(&blocks, key);
 	if (!known)
 		return false;
 	*out = *known;
@@ -143,11 +156,14 @@ static __always_inline bool set_take(struct block_set *set, const struct block_k
 	return false;
 }
 
-static __noinline bool older_take(const struct block_key *key, struct block_value *out)
+__weak __noinline int older_take(const struct block_key *key, struct block_value *out)
 {
-	struct block_set *set = older_set_of(key);
+	struct block_set *set;
 	bool there = false;
 
+	if (!key || !out)
+		return false;
+	set = older_set_of(key);
 	return set && set_take(set, key, out, &there);
 }
 
@@ -167,8 +183,10 @@ static __always_inline bool block_take_here(const struct block_key *key, struct 
 }
 
 /* Takes a block out: false when it is not there. */
-static __noinline bool block_take(const struct block_key *key, struct block_value *out)
+__weak __noinline int block_take(const struct block_key *key, struct block_value *out)
 {
+	if (!key || !out)
+		return false;
 	return block_take_here(key, out);
 }
 

@@ -14,6 +14,28 @@
 #include "regs.bpf.h"
 #include "stack.bpf.h"
 
+/*
+ * False: allocators are not followed, or not those of this process. What a thread had under way when it was last looked
+ * at is over if allocators were not followed meanwhile: nobody has seen it return.
+ */
+static __always_inline bool calls_enter(struct context *c)
+{
+	struct thread *t;
+	__u64 since;
+
+	if (!watching || !context_enter(c) || c->slot_flags & SLOT_TELLS)
+		return false;
+	t = c->thread;
+	since = watched_since;
+	if (t->watched_since != since) {
+		t->watched_since = since;
+		t->nr_calls = 0;
+		t->passed.sp = 0;
+		t->last_freed = 0;
+	}
+	return true;
+}
+
 /* Has the call at the very same place ended in a jump to this function, as realloc(NULL, n) does to malloc()? */
 static __always_inline bool is_continued(const struct pt_regs *ctx, const struct call *call,
 					 __u64 sp)
@@ -65,38 +87,41 @@ static __always_inline bool call_is_nested(const struct pt_regs *ctx, const stru
 	return false;
 }
 
+/*
+ * A number by way of memory: the verifier does not know it any more, and goes on from here once, and not once for each
+ * number that it may be.
+ */
+static __always_inline __u32 call_number(struct thread *t, __u32 nr)
+{
+	t->number = nr;
+	barrier();
+	return *(volatile __u32 *)&t->number;
+}
+
 /* Makes room for an outermost call at sp: forgets calls that were left without returning. NULL: there is no room. */
 static __always_inline struct call *call_begin(struct context *c, __u64 sp)
 {
 	struct thread *t = c->thread;
-	__u32 nr = 0;
+	__u32 nr = t->nr_calls;
 
-	if (t->nr_calls == 0) {
+	if (nr == 0) {
 		t->nr_calls = 1;
 		return &t->call[0];
 	}
 #pragma unroll
 	for (__u32 i = 0; i < MAX_CALLS; i++) {
-		struct call *call = &t->call[i];
-
-		if (i >= t->nr_calls)
-			break;
-		if (on_same_stack(call, sp)) {
-			calls_leave(c, i);
-			call->sp = 0;
-			call->role = ROLE_INVALID;
+		if (i < nr && on_same_stack(&t->call[i], sp))
 			nr = i;
-			t->nr_calls = nr + 1;
-			return call;
-		}
 	}
-	nr = t->nr_calls;
+	nr = call_number(t, nr);
 	if (nr >= MAX_CALLS) {
 		count_in(c->counters, STAT_CALLS_TOO_DEEP, 1);
 		return NULL;
 	}
+	if (nr < t->nr_calls)
+		calls_leave(c, nr);
 	t->nr_calls = nr + 1;
-	return &t->call[nr];
+	return &t->call[nr & (MAX_CALLS - 1)];
 }
 
 /* --- calls that are not sampled --- */

@@ -51,7 +51,11 @@ volatile __u32 targets_generation __weak = 0; /* grows when a slot is given or t
  */
 volatile __u64 sampling __weak = 0;
 
-/* When frees began to be seen, if that has ever been interrupted: blocks born before then are not known any more. */
+/*
+ * While 0, allocators are not followed: their probes are about to go, gone, or not all there yet. watched_since is when
+ * that ended: calls begun before are over, and blocks born before may be gone.
+ */
+volatile __u32 watching __weak = 1;
 volatile __u64 watched_since __weak = 0;
 
 /* Sets of the block table but one, now and at first. Written by userspace when the shards are there. */
@@ -109,10 +113,11 @@ struct thread {
 	__u32 nr_calls;
 	__u64 sample_gap; /* bytes up to the next sample; drawn for the period of sample_tag */
 	__u32 sample_tag;
-	__u32 zero2;
+	__u32 number; /* see call_number() */
 	struct passed_call passed;
-	__u64 last_freed; /* operator delete ends in free(): the same block is not freed twice */
-	__u64 stack_top;  /* the highest word that a walk has read: there is memory up to there */
+	__u64 watched_since; /* as it was when calls were last noted here */
+	__u64 last_freed;    /* operator delete ends in free(): the same block is not freed twice */
+	__u64 stack_top; /* the highest word that a walk has read: there is memory up to there */
 	__u64 window_end; /* what the last stack that was complete needed of it, to read it at once */
 	__u16 memo_asked, memo_known; /* of late; a thread whose stacks are never known again... */
 	__u32 memo_rest;	      /* ... does without for so many walks */

@@ -45,6 +45,9 @@ static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32
 		return;
 	t = c.thread;
 	t->vm.kind = 0;
+	/* Whether an allocator makes this call cannot be told while those are not followed. */
+	if (with_stack && !watching)
+		return;
 	if (!config.task_pt_regs) {
 		/* No user stack pointer: any call under way is taken to contain this one. */
 		if (t->nr_calls)

@@ -245,6 +245,8 @@ static int apply(struct parser *parser, const struct cli_option *option, const c
 		return parse_format(parser, option, value);
 	case CLI_BY:
 		return report_by_parse(value, field) ? wrong_value(parser, option, value) : 0;
+	case CLI_LINK:
+		return cli_parse_link(value, field) ? wrong_value(parser, option, value) : 0;
 	case CLI_JSON:
 		return set_format(parser, OUT_JSON);
 	}

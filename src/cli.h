@@ -59,13 +59,14 @@ struct cli_options {
 		bool is_file;
 	} allocator[CLI_MAX_ALLOCATORS]; /* in their order */
 	size_t nr_allocators;
-	bool list_allocators;  /* and do nothing else */
-	bool throwing_new;     /* probe operator new also where an exception would not survive it */
-	bool no_usdt;	       /* trap calls also where a program brings heap probes along */
-	bool record_faults;    /* record --faults */
-	uint64_t sample_bytes; /* mean distance of samples; 1: every allocation; SAMPLE_AUTO */
-	double max_overhead;   /* share of the targets' CPU time; 0: unlimited */
-	double max_cpu;	       /* CPUs that seep itself may use; 0: unlimited */
+	bool list_allocators; /* and do nothing else */
+	bool throwing_new;    /* probe operator new also where an exception would not survive it */
+	int link;     /* enum attach_kind of loader.h, the best to use; 0: the kernel's best */
+	bool no_usdt; /* trap calls also where a program brings heap probes along */
+	bool record_faults;	   /* record --faults */
+	uint64_t sample_bytes;	   /* mean distance of samples; 1: every allocation; SAMPLE_AUTO */
+	double max_overhead;	   /* share of the targets' CPU time; 0: unlimited */
+	double max_cpu;		   /* CPUs that seep itself may use; 0: unlimited */
 	uint64_t max_memory_bytes; /* that seep itself may use; 0: unlimited */
 	bool force;		   /* go on where the predicted cost says not to */
 	int verbose;		   /* 0, 1, 2 */

@@ -89,6 +89,10 @@ static const struct cli_option options[] = {
 	 "go on even if the predicted cost is too high"},
 	{"no-usdt", 0, CLI_FLAG, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(no_usdt), 0, 0, NULL, NULL,
 	 "trap every call also where a program brings\nheap probes of its own along"},
+	{"link", 0, CLI_LINK, ON(CMD_LEAKS) | ON(CMD_RECORD), FIELD(link), 0, 0, "KIND",
+	 "a kind of link: write perf, multi or session",
+	 "tie probes to functions by links of this kind,\nperf, multi or session; without it by "
+	 "the best\nthat the kernel has"},
 	{"capture", 0, CLI_FILE, REPORTS, FIELD(capture), 0, 0, "FILE", "a file name",
 	 "write a capture for 'seep report' as well"},
 	{"faults", 0, CLI_FLAG, ON(CMD_RECORD), FIELD(record_faults), 0, 0, NULL, NULL,

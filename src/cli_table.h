@@ -30,6 +30,7 @@ enum cli_type {
 	CLI_SAMPLE, /* uint64_t, or "auto", which is SAMPLE_AUTO */
 	CLI_FORMAT,
 	CLI_BY,
+	CLI_LINK, /* int, enum attach_kind */
 	CLI_JSON, /* short for a format */
 };
 
@@ -70,6 +71,7 @@ int cli_check(const struct cli_command_info *info, const struct cli_options *opt
 /* Values of these types. 0 or -EINVAL. */
 int cli_parse_share(const struct cli_option *option, const char *text, double *out);
 int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t *out);
+int cli_parse_link(const char *text, int *out);
 /* 0, or -EINVAL: one line was printed. */
 int cli_check_allocators(const struct cli_options *options);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "attach.h"
 #include "cli_table.h"
 #include "parse.h"
 
@@ -33,4 +34,15 @@ int cli_parse_sample(const struct cli_option *option, const char *text, uint64_t
 		return -EINVAL;
 	*out = bytes;
 	return 0;
+}
+
+int cli_parse_link(const char *text, int *out)
+{
+	for (int kind = ATTACH_PERF; kind <= ATTACH_SESSION; kind++) {
+		if (strcmp(text, attach_kind_name((enum attach_kind)kind)) == 0) {
+			*out = kind;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }

@@ -18,6 +18,7 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
+#define MAX_CLOSE 16	   /* targets that are looked at more often than others */
 #define MAX_MAPPINGS 65536 /* 2 MiB */
 #define TABLES_WAIT_MS 3000
 #define NAMES_WAIT_NS 2000000000ull
@@ -90,7 +91,7 @@ static int load(struct session *s)
 {
 	struct loader_options options = {
 		.allocations = s->options->mode == RUN_LEAKS,
-		.faults = s->options->mode == RUN_FAULTS,
+		.faults = true, /* they may be all that is left */
 		.ring_bytes = s->cli->ring_bytes,
 		.max_blocks = (uint32_t)s->cli->max_blocks,
 		.max_stacks = (uint32_t)s->cli->max_stacks,
@@ -98,6 +99,7 @@ static int load(struct session *s)
 		.max_frames = SEEP_MAX_FRAMES,
 		.max_mappings = MAX_MAPPINGS,
 		.check_stacks = s->cli->check_stacks,
+		.link = (enum attach_kind)s->cli->link,
 		.follow = {.children = s->cli->follow,
 			   .all = s->cli->all && !s->cli->no_follow,
 			   .cgroup = s->cli->cgroup && s->cgroup.is_v2 && !s->cli->no_follow,
@@ -122,7 +124,8 @@ static int watch(struct session *s, int fd, uint64_t source)
 
 static int open_events(struct session *s)
 {
-	struct itimerspec tick = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
+	struct itimerspec tick = {.it_interval.tv_nsec = TICK_NS / GUARD_TICKS,
+				  .it_value.tv_nsec = TICK_NS / GUARD_TICKS};
 	sigset_t signals, pipes;
 	size_t i;
 	int err;
@@ -173,6 +176,8 @@ static int attach_all(struct session *s)
 		log_warn("cannot drop capabilities: %s, going on with all of them", strerror(-err));
 	/* Its thread has the rights that are left. */
 	err = session_start_namer(s);
+	if (!err)
+		err = session_guard_begin(s);
 	return err ? err : session_attach_targets(s);
 }
 
@@ -213,6 +218,8 @@ static int arm(struct session *s)
 		err = session_feed_probes(s);
 	if (!err)
 		err = session_feed_counters(s, true);
+	if (!err)
+		err = session_guard_arm(s);
 	if (err)
 		return err;
 	loader_arm(s->loader, true);
@@ -275,6 +282,8 @@ static int tick(struct session *s)
 		err = session_check_targets(s);
 	if (!err)
 		err = session_feed_counters(s, false);
+	if (!err)
+		err = session_guard_tick(s);
 	now_ns = session_now_ns();
 	if (!err)
 		err = session_feed_head(s, RECORD_TICK, 0, now_ns);
@@ -290,6 +299,17 @@ static int tick(struct session *s)
 		s->next_report_ns += s->cli->interval_ns;
 	}
 	return report_if_due(s);
+}
+
+/* A burst is noticed the sooner for it. With many targets reading their counters would cost too much. */
+static int guard_tick_early(struct session *s)
+{
+	int err;
+
+	if (!s->guard || s->nr_targets > MAX_CLOSE)
+		return 0;
+	err = session_count(s);
+	return err ? err : session_guard_tick(s);
 }
 
 bool session_take_signal(struct session *s)
@@ -323,9 +343,9 @@ static int on_event(struct session *s, uint64_t source)
 	case SOURCE_TIMER:
 		if (read(s->timer, &expirations, sizeof(expirations)) < 0)
 			return 0;
-		if (++s->ticks % PROGRESS_TICKS == 0)
+		if (++s->ticks % (PROGRESS_TICKS * GUARD_TICKS) == 0)
 			session_show_progress(s);
-		return tick(s);
+		return s->ticks % GUARD_TICKS ? guard_tick_early(s) : tick(s);
 	case SOURCE_SIGNAL:
 		(void)session_take_signal(s);
 		return 0;
@@ -390,33 +410,14 @@ static int prepare(struct session *s)
 	return err;
 }
 
-/* What was measured meanwhile; without it costs are 0, which reads as not measured. */
-static void take_costs(struct session *s)
-{
-	int err = s->calibrator ? calibrate_finish(s->calibrator, &s->cost) : -ENOENT;
-	enum attach_kind kind = loader_attach_kind(s->loader);
-
-	if (err)
-		log_verbose("cannot measure what a probe costs here: %s", strerror(-err));
-	else
-		log_verbose("a probe costs %u ns where it is emulated and %u ns where it is "
-			    "single-stepped, with its return %u and %u ns",
-			    calibration_ns(&s->cost, kind, true, false),
-			    calibration_ns(&s->cost, kind, false, false),
-			    calibration_ns(&s->cost, kind, true, true),
-			    calibration_ns(&s->cost, kind, false, true));
-}
-
 static int run(struct session *s)
 {
 	int err = prepare(s);
 
 	if (!err)
 		err = attach_all(s);
-	if (!err) {
-		take_costs(s);
+	if (!err)
 		err = arm(s);
-	}
 	if (!err)
 		err = loop(s);
 	if (!err)
@@ -433,6 +434,7 @@ static int run(struct session *s)
 static void release(struct session *s)
 {
 	ring_set_free(s->rings);
+	session_guard_release(s);
 	session_release_links(s);
 	attach_release(&s->attach);
 	session_usdt_release(s);

@@ -171,15 +171,39 @@ static int feed_cpu_time(struct session *s, const struct session_target *t)
 	return session_feed(s, &cpu, sizeof(cpu));
 }
 
-int session_feed_counters_of(struct session *s, const struct session_target *t)
+/* Keeps the sums over all. */
+static int read_counters(struct session *s, struct session_target *t, uint64_t value[STAT_NR])
+{
+	int err = loader_counters(s->loader, t->slot, value);
+	unsigned int i;
+
+	for (i = 0; i < STAT_NR && !err; i++) {
+		s->counted[i] += value[i] - t->counted[i];
+		t->counted[i] = value[i];
+	}
+	return err;
+}
+
+int session_feed_counters_of(struct session *s, struct session_target *t)
 {
 	struct record_counters record = {
 		.head = {.kind = RECORD_COUNTERS, .proc = t->proc, .time_ns = session_now_ns()}};
-	int err = loader_counters(s->loader, t->slot, (uint64_t *)record.value);
+	int err = read_counters(s, t, (uint64_t *)record.value);
 
 	if (!err)
 		err = session_feed(s, &record, sizeof(record));
 	return err ? err : feed_cpu_time(s, t);
+}
+
+int session_count(struct session *s)
+{
+	uint64_t value[STAT_NR];
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < s->nr_targets && i < COUNTED_AT_ONCE && !err; i++)
+		err = read_counters(s, s->target[i], value);
+	return err;
 }
 
 /* Of very many targets it is some at a time, in turn. */
@@ -345,7 +369,9 @@ static int resync_seen(const struct block_key *key, const struct block_value *va
 	};
 	int err;
 
-	if (!heap || heap_mark_seen(heap, key->addr, value->birth_ns))
+	/* what came before the present window is given up */
+	if (!heap || value->birth_ns < s->watched_ns ||
+	    heap_mark_seen(heap, key->addr, value->birth_ns))
 		return 0;
 	err = learn_stack(s, key->proc, value->stack);
 	if (!err)

@@ -166,6 +166,12 @@ int session_find_targets(struct session *s)
 {
 	int err;
 
+	if (!kernel_knows_our_pids()) {
+		log_error("cannot profile from inside a PID namespace, where processes have other "
+			  "numbers than the kernel's: run seep on the host (nsenter -t 1 -p, or a "
+			  "container with --pid=host)");
+		return -EINVAL;
+	}
 	if (s->cli->argv)
 		return start_command(s);
 	if (s->cli->nr_pids)

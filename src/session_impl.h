@@ -23,6 +23,7 @@
 #include "watch.h"
 
 #define TICK_NS 100000000ull
+#define GUARD_TICKS 4 /* that the guard has in one of the others */
 
 /* A probe that has been set in some target. */
 struct session_probe {
@@ -35,7 +36,8 @@ struct session_link {
 	uint32_t slot; /* SEEP_SLOT_NONE: in every process that maps it */
 	const struct discover_object *object;
 	struct attach_links *links; /* NULL: none of its functions is probed */
-	char *kernel_path;
+	int file; /* O_PATH: kernel_path leads to it, whoever has mapped it may be gone */
+	char kernel_path[32];
 	size_t nr_sites; /* probed */
 };
 
@@ -90,6 +92,11 @@ struct session {
 	struct map64
 		looked_at; /* files by device and inode: what is probed in all processes, if anything */
 	int epoll, timer, signals;
+	struct session_guard *guard; /* session_guard.c; NULL: page faults are what is followed */
+	bool has_cost;
+	bool is_unwatched;	   /* no probes at allocators */
+	uint64_t watched_ns;	   /* since then, if that was ever interrupted */
+	uint64_t counted[STAT_NR]; /* sums over all targets that ever were */
 	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
@@ -116,7 +123,9 @@ int session_feed_mappings(struct session *s, const struct session_target *t);
 int session_feed_probes(struct session *s);
 /* Of some targets; at_end: of all. */
 int session_feed_counters(struct session *s, bool at_end);
-int session_feed_counters_of(struct session *s, const struct session_target *t);
+int session_feed_counters_of(struct session *s, struct session_target *t);
+/* The counters of some targets, for the guard; they do not go to the stream. */
+int session_count(struct session *s);
 int session_feed_exit(struct session *s, const struct session_target *t);
 /* The blocks of an address space that is no more take up room in the kernel's map. */
 void session_forget_blocks(struct session *s, uint32_t proc);
@@ -160,6 +169,9 @@ void session_count_child(struct session *s, struct session_target *child,
 /* Takes the probes out that are in this process alone. */
 void session_drop_links(struct session *s, uint32_t slot);
 void session_release_links(struct session *s);
+/* Sets all probes that there are links for; takes them out. Those that come meanwhile wait for the next time. */
+int session_turn_on(struct session *s);
+void session_turn_off(struct session *s);
 /* What children have of their parents' breakpoints is taken out, if it is time. */
 void session_sweep(struct session *s);
 
@@ -168,6 +180,16 @@ void session_sweep(struct session *s);
 int session_use_allocators(struct session *s);
 /* Once all targets have been searched: what was found nowhere, and cannot come later, is an error that has been printed. */
 int session_check_allocators(const struct session *s);
+
+/* session_guard.c: how much is followed */
+
+/* Before the attach: what it will cost. -ECANCELED: too much, and that has been said. */
+int session_guard_begin(struct session *s);
+/* When the stream has begun, before anything is armed. */
+int session_guard_arm(struct session *s);
+/* After session_count(), or when counters have been fed. */
+int session_guard_tick(struct session *s);
+void session_guard_release(struct session *s);
 
 /* session_code.c: unwind tables */
 

@@ -5,10 +5,12 @@
  * it, and so is every object when the whole system or a cgroup is followed: what is no target does not get far.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
+#include "fd.h"
 #include "log.h"
 #include "session_impl.h"
 
@@ -94,7 +96,7 @@ static bool is_attached(const struct session *s, uint32_t slot, const struct dis
 static void free_link(struct session_link *link)
 {
 	attach_links_free(link->links);
-	free(link->kernel_path);
+	fd_close(&link->file);
 }
 
 static void drop_links(struct session *s, uint32_t slot, const struct discover_object *object)
@@ -165,20 +167,30 @@ static void say_probes(const struct discover_object *object, const struct attach
 			 object->path);
 }
 
-static int add_link(struct session *s, struct session_link *link, const char *kernel_path,
-		    const struct attach_request *request)
+/* While allocators are not followed it stays without probes. */
+static int set_probes(struct session *s, struct session_link *link,
+		      const struct attach_request *request)
 {
-	int err = 0;
+	if (!request->nr || s->is_unwatched)
+		return 0;
+	return attach_sites(s->loader, request, ATTACH_ALLOCATORS, &link->links);
+}
+
+static int add_link(struct session *s, struct session_link *link, const char *kernel_path,
+		    struct attach_request *request)
+{
+	int err;
 
 	if (ARRAY_GROW(&s->link, &s->cap_links, s->nr_links + 1))
 		return -ENOMEM;
-	link->kernel_path = strdup(kernel_path);
-	if (!link->kernel_path)
-		return -ENOMEM;
-	if (request->nr)
-		err = attach_sites(s->loader, request, ATTACH_ALLOCATORS, &link->links);
+	link->file = open(kernel_path, O_PATH | O_CLOEXEC);
+	if (link->file < 0)
+		return -errno;
+	snprintf(link->kernel_path, sizeof(link->kernel_path), "/proc/self/fd/%d", link->file);
+	request->kernel_path = link->kernel_path;
+	err = set_probes(s, link, request);
 	if (err)
-		free(link->kernel_path);
+		fd_close(&link->file);
 	else
 		s->link[s->nr_links++] = *link;
 	return err;
@@ -196,7 +208,6 @@ static int attach_object(struct session *s, uint32_t slot, pid_t tgid,
 	if (err)
 		return err;
 	wish.request.tgid = slot == SEEP_SLOT_NONE ? 0 : tgid;
-	wish.request.kernel_path = found->kernel_path;
 	if (s->nr_probes != nr_before)
 		say_probes(found->object, &wish.request);
 	link.nr_sites = wish.request.nr;
@@ -283,6 +294,46 @@ int session_attach_found(struct session *s, struct session_target *t,
 			err = attach_one(s, t, &found[i]);
 	}
 	return err;
+}
+
+static pid_t tgid_of(const struct session *s, uint32_t slot)
+{
+	return slot == SEEP_SLOT_NONE ? 0 : s->slot[slot].target->tgid;
+}
+
+static int turn_on(struct session *s, struct session_link *link)
+{
+	struct wish wish;
+	int err = make_wish(s, link->object, &wish);
+
+	if (err || link->links)
+		return err;
+	wish.request.tgid = tgid_of(s, link->slot);
+	wish.request.kernel_path = link->kernel_path;
+	err = set_probes(s, link, &wish.request);
+	return err == -ESRCH ? 0 : err; /* it is about to end */
+}
+
+int session_turn_on(struct session *s)
+{
+	size_t i;
+	int err = 0;
+
+	s->is_unwatched = false;
+	for (i = 0; i < s->nr_links && !err; i++)
+		err = turn_on(s, &s->link[i]);
+	return err;
+}
+
+void session_turn_off(struct session *s)
+{
+	size_t i;
+
+	s->is_unwatched = true;
+	for (i = 0; i < s->nr_links; i++) {
+		attach_links_free(s->link[i].links);
+		s->link[i].links = NULL;
+	}
 }
 
 static void sweep_link(struct session *s, const struct session_link *link)

@@ -31,6 +31,7 @@ _seep() {
 		-f | --format) words="text json folded" ;;
 		--max-overhead | --max-cpu) words="off 1% 5% 10%" ;;
 		--sample) words="auto 1 64K 512K 4M" ;;
+		--link) words="perf multi session" ;;
 		--by) words="process comm cgroup" ;;
 		-o | --output | --capture | --allocator-file)
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")

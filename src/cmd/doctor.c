@@ -84,13 +84,16 @@ static void print_features(const struct kernel_features *f)
 static bool print_rights(void)
 {
 	char missing[128];
+	bool all = kernel_capabilities(missing, sizeof(missing)), host = kernel_knows_our_pids();
 
-	if (kernel_capabilities(missing, sizeof(missing))) {
-		printf("rights\n  yes  all capabilities that are needed\n");
-		return true;
-	}
-	printf("rights\n  NO   missing: %s\n", missing);
-	return false;
+	printf("rights\n");
+	if (all)
+		printf("  yes  all capabilities that are needed\n");
+	else
+		printf("  NO   missing: %s\n", missing);
+	if (!host)
+		printf("  NO   numbers of processes: this is a PID namespace, run it on the host\n");
+	return all && host;
 }
 
 static void print_kind(const struct calibration *cost, enum attach_kind kind)

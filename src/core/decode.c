@@ -51,6 +51,7 @@ static const struct shape shapes[] = {
 	{RECORD_SAMPLING, sizeof(struct record_sampling), TAIL_NONE, 0},
 	{RECORD_STEP, sizeof(struct record_step), TAIL_NONE, 0},
 	{RECORD_UNWATCHED, sizeof(struct event_head), TAIL_NONE, 0},
+	{RECORD_OVERHEAD, sizeof(struct record_overhead), TAIL_NONE, 0},
 };
 
 static const struct shape *shape_of(uint16_t kind)

@@ -232,6 +232,9 @@ static int feed_record(struct profile *p, const void *record, size_t nr)
 		return feed_probe(p, record, nr);
 	case RECORD_CPU_TIME:
 		return feed_cpu_time(p, record);
+	case RECORD_OVERHEAD:
+		p->overhead = *(const struct record_overhead *)record;
+		return 0;
 	}
 	return -EBADMSG;
 }

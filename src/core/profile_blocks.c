@@ -132,13 +132,6 @@ static struct heap_block event_block(uint64_t addr, uint64_t birth_ns, uint64_t 
 				   .tag = (uint16_t)SEEP_TAG(sized)};
 }
 
-/* What a block of a weight that was given stands for, another may have stood for that was not taken. */
-static void note_given(struct weights *weights, const struct heap_block *block, uint64_t bytes)
-{
-	if (block->tag > SEEP_TAG_GIVEN && bytes > weights->unseen_bytes)
-		weights->unseen_bytes = bytes;
-}
-
 static bool is_known(const struct profile *p, uint16_t tag)
 {
 	return !tag || weights_know(&p->weights, tag);
@@ -150,7 +143,7 @@ static void site_count(struct profile *p, struct site *site, const struct heap_b
 	site_add_alloc(site, weight);
 	if (!block->tag)
 		return;
-	note_given(&p->weights, block, weight.bytes);
+	weights_note(&p->weights, block, weight.bytes);
 	site_add_variance(site, weight, weights_variance(&p->weights, block));
 }
 

@@ -58,18 +58,22 @@ struct profile {
 	struct weights weights;
 	struct record_step *step; /* that changed something */
 	size_t nr_steps, cap_steps;
-	bool unwatched;		/* no allocation is followed */
-	uint64_t unwatched_ns;	/* since then, or when that began last */
-	uint64_t watch_ns;	/* when the window of now began, or the last one */
-	uint64_t watched_ns;	/* length of all windows before it */
-	uint64_t nr_windows;	/* that are over */
-	struct usages faults;	/* sum: minor, major */
-	struct usages mappings; /* sum: bytes ever mapped */
-	struct event_vm *vm;	/* not applied yet: they must be, in time order */
+	bool unwatched;		  /* no allocation is followed */
+	uint64_t unwatched_ns;	  /* since then, or when that began last */
+	uint64_t watch_ns;	  /* when the window of now began, or the last one */
+	uint64_t watched_ns;	  /* length of all windows before it */
+	uint64_t nr_windows;	  /* that are over */
+	bool faults_only;	  /* the step of now follows page faults */
+	uint64_t faults_since_ns; /* and does so since then */
+	uint64_t faults_ns;	  /* length of all such steps before it */
+	struct usages faults;	  /* sum: minor, major */
+	struct usages mappings;	  /* sum: bytes ever mapped */
+	struct event_vm *vm;	  /* not applied yet: they must be, in time order */
 	size_t nr_vm, cap_vm;
 	struct probe *probe;
 	size_t nr_probes, cap_probes;
 	struct record_run run;
+	struct record_overhead overhead; /* the last one; no CPU time: there was none */
 	bool started, ended;
 	uint16_t end_flags;
 	uint64_t last_ns; /* of the last tick or end */
@@ -109,6 +113,8 @@ void expire_marks(struct profile *profile, uint64_t before_ns);
 
 /* From the start of the run, in s; 0 before it. */
 double profile_window_s(const struct profile *profile, uint64_t time_ns);
+/* How long page faults have been followed, in s. */
+double profile_faults_s(const struct profile *profile);
 
 /* profile_vm.c: mappings and page faults */
 int feed_vm(struct profile *profile, const struct event_vm *event);

@@ -54,6 +54,29 @@ int feed_unwatched(struct profile *p, uint64_t time_ns)
 	return err;
 }
 
+static void follow_faults(struct profile *p, const struct record_step *r)
+{
+	bool faults_only = r->mode == STEP_FAULTS;
+	uint64_t now_ns = r->head.time_ns;
+
+	if (faults_only && !p->faults_only)
+		p->faults_since_ns = now_ns;
+	if (!faults_only && p->faults_only && now_ns > p->faults_since_ns)
+		p->faults_ns += now_ns - p->faults_since_ns;
+	p->faults_only = faults_only;
+}
+
+double profile_faults_s(const struct profile *p)
+{
+	uint64_t ns = p->faults_ns;
+
+	if (p->run.mode == RUN_FAULTS)
+		return profile_window_s(p, p->last_ns);
+	if (p->faults_only && p->last_ns > p->faults_since_ns)
+		ns += p->last_ns - p->faults_since_ns;
+	return (double)ns / 1e9;
+}
+
 /* The next window of the same kind is no step. */
 int feed_step(struct profile *p, const struct record_step *r)
 {
@@ -64,6 +87,7 @@ int feed_step(struct profile *p, const struct record_step *r)
 			return -ENOMEM;
 		p->step[p->nr_steps++] = *r;
 	}
+	follow_faults(p, r);
 	if (!follows)
 		return feed_unwatched(p, r->head.time_ns);
 	if (p->unwatched)

@@ -38,7 +38,8 @@ enum record_kind {
 	RECORD_UNWATCHED =
 		269, /* struct event_head alone: no free is seen between now and the next step; what is live is
 				   released */
-	RECORD_KIND_NR = 270,
+	RECORD_OVERHEAD = 270, /* struct record_overhead */
+	RECORD_KIND_NR = 271,
 };
 
 enum run_mode {
@@ -93,7 +94,15 @@ struct record_step {
 	__u32 why;	     /* enum step_why */
 	__u64 period_bytes;  /* 1: every allocation */
 	__u32 duty_permille; /* 1000: always */
-	__u32 overhead_ppm;  /* measured before it, of the targets' CPU time, in millionths */
+	__u32 overhead_ppm;  /* measured before it, of the targets' CPU time, in millionths;
+				STEP_START: predicted, 0 when it is not */
+};
+
+/* Both since the start, as measured; the last one counts. */
+struct record_overhead {
+	struct event_head head;
+	__u64 spent_ns; /* what following has cost the targets, a part of the next */
+	__u64 cpu_ns;	/* their CPU time */
 };
 
 enum mapping_flags {
@@ -185,6 +194,7 @@ _Static_assert(sizeof(struct record_run) == 40, "record_run");
 _Static_assert(sizeof(struct record_target) == 32, "record_target");
 _Static_assert(sizeof(struct record_sampling) == 32, "record_sampling");
 _Static_assert(sizeof(struct record_step) == 40, "record_step");
+_Static_assert(sizeof(struct record_overhead) == 32, "record_overhead");
 _Static_assert(sizeof(struct record_mapping) == 40, "record_mapping");
 _Static_assert(sizeof(struct record_stack) == 24, "record_stack");
 _Static_assert(sizeof(struct record_symbol_frame) == 16, "record_symbol_frame");

@@ -203,11 +203,15 @@ struct report_fault_kind {
 	uint64_t minor, major;
 };
 
-/* mode tells which of the arrays are filled: RUN_LEAKS or RUN_FAULTS of core/record.h. */
+/*
+ * mode is RUN_LEAKS or RUN_FAULTS of core/record.h, and tells which of the arrays are filled. Of leaks there are faults
+ * only where the governor had nothing but them followed for a time.
+ */
 struct report {
 	uint32_t mode;
 	uint64_t wall_time_s;
 	double duration_s;
+	double faults_s;       /* of the duration: page faults were followed */
 	uint64_t sample_bytes; /* 1: exact */
 	enum report_basis basis;
 	char basis_note[160];  /* what the numbers are, for people; "" when exact */
@@ -235,7 +239,7 @@ struct report {
 	struct report_site *site;
 	size_t nr_sites, nr_sites_all; /* in the array, at most --top, and in all */
 	struct report_mapping_site *mapping;
-	size_t nr_mappings;
+	size_t nr_mappings, nr_mappings_all;
 	struct report_fault_site *fault;
 	size_t nr_faults, nr_faults_all;
 	uint64_t held_bytes, held_objects, left_bytes, left_objects; /* sums over all sites */

@@ -145,22 +145,56 @@ static uint32_t probe_cost(const struct profile *p, bool with_return)
 	return cost;
 }
 
-/* Of the CPU time that the targets would have used by themselves. */
-static double measured_overhead(const struct profile *p)
+/* The probes alone, without our programs: what there is when nobody has measured. false: not known. */
+static bool cost_of_hits(const struct profile *p, double *ns)
 {
-	uint64_t cpu = 0, enter = probe_cost(p, true), leave = probe_cost(p, false);
-	double ours;
+	uint64_t calls = counter_sum(p, STAT_ENTRY_HITS);
+	uint64_t others = counter_sum(p, STAT_FREE_HITS) + counter_sum(p, STAT_USDT_HITS);
+	uint32_t call = probe_cost(p, true), other = probe_cost(p, false);
+
+	if ((!call && !other) || (calls && !call) || (others && !other))
+		return false;
+	*ns = (double)calls * call + (double)others * other;
+	return true;
+}
+
+static uint64_t targets_cpu_ns(const struct profile *p)
+{
+	uint64_t sum = 0;
 	size_t i;
 
 	for (i = 0; i < p->nr_targets; i++)
-		cpu += p->target[i]->cpu_last_ns - p->target[i]->cpu_first_ns;
-	if (!cpu || !enter || !leave)
-		return -1;
-	ours = (double)counter_sum(p, STAT_ENTRY_HITS) * (double)enter +
-	       (double)counter_sum(p, STAT_FREE_HITS) * (double)leave;
-	if (ours >= (double)cpu)
-		return 100 * ours / (double)cpu;
-	return 100 * ours / ((double)cpu - ours);
+		sum += p->target[i]->cpu_last_ns - p->target[i]->cpu_first_ns;
+	return sum;
+}
+
+/* Of the CPU time that the targets would have used by themselves. */
+static double measured_overhead(const struct profile *p)
+{
+	double ours = (double)p->overhead.spent_ns, cpu = (double)p->overhead.cpu_ns;
+
+	if (!p->overhead.cpu_ns) {
+		cpu = (double)targets_cpu_ns(p);
+		if (!(cpu > 0) || !cost_of_hits(p, &ours))
+			return -1;
+	}
+	if (ours >= cpu)
+		return 100 * ours / cpu;
+	return 100 * ours / (cpu - ours);
+}
+
+/* By the governor, before it began. */
+static double predicted_overhead(const struct profile *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->nr_steps; i++) {
+		if (p->step[i].why == STEP_START && p->step[i].overhead_ppm)
+			return p->step[i].overhead_ppm / 1e4;
+		if (p->step[i].why == STEP_START)
+			break;
+	}
+	return -1;
 }
 
 static void add_head(const struct profile *p, struct report *out)
@@ -171,7 +205,8 @@ static void add_head(const struct profile *p, struct report *out)
 	out->fault_period = p->run.fault_period;
 	out->final = p->ended;
 	out->duration_s = profile_window_s(p, p->last_ns);
-	out->predicted_pct = -1;
+	out->faults_s = profile_faults_s(p);
+	out->predicted_pct = predicted_overhead(p);
 	out->measured_pct = out->mode == RUN_LEAKS ? measured_overhead(p) : -1;
 }
 
@@ -195,7 +230,7 @@ int profile_report(struct profile *p, const struct report_options *options, stru
 		err = summary_leaks(p, options, &report);
 	if (!err && p->run.mode == RUN_LEAKS)
 		err = summary_mappings(p, options, &report);
-	if (!err && p->run.mode == RUN_FAULTS)
+	if (!err)
 		err = summary_faults(p, options, &report);
 out:
 	if (err)

@@ -9,19 +9,40 @@
 
 #include "parse.h"
 
+static void take_larger(uint64_t *bytes, uint64_t period)
+{
+	if (period > 1 && period > *bytes)
+		*bytes = period;
+}
+
+/* A run whose samples are all still to come has missed blocks as well. */
+static void take_steps(const struct profile *p, uint64_t *bytes)
+{
+	size_t i;
+
+	take_larger(bytes, p->run.sample_bytes);
+	for (i = 0; i < p->nr_steps; i++)
+		take_larger(bytes, p->step[i].period_bytes);
+}
+
 double summary_unseen_bytes(const struct profile *p)
 {
 	uint64_t bytes = p->weights.unseen_bytes;
+
+	take_steps(p, &bytes);
+	return (double)bytes;
+}
+
+/* The mean distance of samples, the largest there was; 0: there were none. */
+static uint64_t largest_period(const struct profile *p)
+{
+	uint64_t bytes = weights_given_period(&p->weights);
 	size_t i;
 
-	/* A run whose samples are all still to come has missed blocks as well. */
-	if (p->run.sample_bytes > 1 && p->run.sample_bytes > bytes)
-		bytes = p->run.sample_bytes;
-	for (i = 0; i < p->nr_steps; i++) {
-		if (p->step[i].period_bytes > 1 && p->step[i].period_bytes > bytes)
-			bytes = p->step[i].period_bytes;
-	}
-	return (double)bytes;
+	take_steps(p, &bytes);
+	for (i = 0; i < p->weights.nr; i++)
+		take_larger(&bytes, p->weights.period[i]);
+	return bytes;
 }
 
 uint64_t summary_whole(double x)
@@ -47,7 +68,7 @@ enum seen {
 	SEEN_WINDOWS = 1 << 2,
 };
 
-/* Samples that a program took of itself come without a step; beside them others may be exact. */
+/* Samples that a program took of itself come whatever the step; beside them others may be exact. */
 static unsigned int seen_of_sites(const struct profile *p)
 {
 	unsigned int seen = 0;
@@ -88,8 +109,8 @@ static enum report_basis basis_of(const struct profile *p)
 
 	if (!is_first_step_the_start(p))
 		seen |= p->run.sample_bytes > 1 ? SEEN_SAMPLED : SEEN_EXACT;
-	if (!p->nr_steps && p->weights.unseen_bytes)
-		seen = seen_of_sites(p) | (seen & SEEN_WINDOWS);
+	if (p->weights.given_least || (!p->nr_steps && p->weights.unseen_bytes))
+		seen = (seen & ~(unsigned int)SEEN_EXACT) | seen_of_sites(p);
 	switch (seen) {
 	case 0:
 	case SEEN_EXACT:
@@ -130,7 +151,7 @@ static void describe(const struct profile *p, struct report *out)
 	char period[FORMAT_MAX], until[40] = "";
 	double exact_s = first_step_away_s(p);
 
-	format_bytes(summary_whole(summary_unseen_bytes(p)), period, sizeof(period));
+	format_bytes(largest_period(p), period, sizeof(period));
 	if (exact_s > 0)
 		snprintf(until, sizeof(until), "exact until %.1f s, ", exact_s);
 	if (p->nr_windows)
@@ -176,6 +197,8 @@ int summary_basis(const struct profile *p, struct report *out)
 	out->watched_s = watched_s(p);
 	out->last_watched_s = p->unwatched ? profile_window_s(p, p->unwatched_ns) : -1;
 	out->live_since_s = p->nr_windows ? profile_window_s(p, p->watch_ns) : 0;
+	if (out->basis == BASIS_SAMPLED && out->sample_bytes == 1)
+		take_larger(&out->sample_bytes, largest_period(p));
 	describe(p, out);
 	return add_steps(p, out);
 }

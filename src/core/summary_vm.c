@@ -142,6 +142,7 @@ int summary_mappings(struct profile *p, const struct report_options *options, st
 	if (g.nr)
 		qsort(g.item, g.nr, sizeof(*g.item), mapping_compare);
 	err = -ENOMEM;
+	out->nr_mappings_all = g.nr;
 	out->mapping = calloc(nr + 1, sizeof(*out->mapping));
 	if (!out->mapping)
 		goto out;
@@ -198,7 +199,7 @@ static int fault_report(const struct profile *p, const struct usage_group *group
 			struct report *out)
 {
 	const struct image *image = profile_image(p, group->proc);
-	double window_s = out->duration_s > 0 ? out->duration_s : 1;
+	double window_s = out->faults_s > 0 ? out->faults_s : 1;
 	struct report_fault_site *site = &out->fault[out->nr_faults];
 
 	*site = (struct report_fault_site){
@@ -243,7 +244,8 @@ int summary_faults(struct profile *p, const struct report_options *options, stru
 	qsort(out->kind, out->nr_kinds, sizeof(out->kind[0]), fault_kind_compare);
 	if (g.nr)
 		qsort(g.item, g.nr, sizeof(*g.item), fault_compare);
-	count_fault_stacks(&g, out);
+	if (out->mode == RUN_FAULTS)
+		count_fault_stacks(&g, out);
 	out->nr_faults_all = g.nr;
 	err = -ENOMEM;
 	out->fault = calloc(nr + 1, sizeof(*out->fault));

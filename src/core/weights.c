@@ -47,6 +47,49 @@ bool weights_know(const struct weights *w, uint16_t tag)
 	return tag == SEEP_TAG_EXACT || tag >= SEEP_TAG_GIVEN || (tag < w->nr && w->period[tag]);
 }
 
+/* Four to a power of two. */
+static unsigned int class_of(uint64_t bytes)
+{
+	unsigned int exponent = 63 - (unsigned int)__builtin_clzll(bytes);
+	uint64_t quarter = exponent < 2 ? bytes << (2 - exponent) : bytes >> (exponent - 2);
+
+	return 4 * exponent + (unsigned int)(quarter & 3);
+}
+
+void weights_note(struct weights *w, const struct heap_block *block, uint64_t bytes)
+{
+	unsigned int class;
+
+	if (block->tag <= SEEP_TAG_GIVEN || !bytes)
+		return;
+	/* What it stands for, another may have stood for that was not taken. */
+	if (bytes > w->unseen_bytes)
+		w->unseen_bytes = bytes;
+	if (!w->given_least || bytes < w->given_least)
+		w->given_least = bytes;
+	if (!SEEP_TAG_EXPONENT(block->tag))
+		return;
+	class = class_of(bytes);
+	w->given[class].nr++;
+	w->given[class].bytes += (double)bytes;
+}
+
+/* Two neighbouring classes at a time, since the weight sought may lie between them. */
+uint64_t weights_given_period(const struct weights *w)
+{
+	uint64_t period = w->given_least, most = 0, nr;
+	size_t i;
+
+	for (i = 0; i + 1 < WEIGHTS_CLASSES; i++) {
+		nr = w->given[i].nr + w->given[i + 1].nr;
+		if (nr <= most)
+			continue;
+		most = nr;
+		period = (uint64_t)round((w->given[i].bytes + w->given[i + 1].bytes) / (double)nr);
+	}
+	return period;
+}
+
 /* 1 / p, and q = 1 - p without the rounding of a p near to 1. */
 static double blocks_for_one(const struct weights *w, const struct heap_block *block, double *q)
 {

@@ -27,18 +27,38 @@ struct weight {
 	uint64_t objects, bytes;
 };
 
+#define WEIGHTS_CLASSES (4 * 64) /* of weights: four to a power of two */
+
 /* Zeroed knows exact blocks, and those whose weight is given (event.h). */
 struct weights {
 	uint64_t *period; /* by tag; 0: not known */
 	size_t nr, cap;
 	uint64_t
 		unseen_bytes; /* what a block that was missed may have stood for; 0: none is missed */
+	/* Of blocks whose weight is given: */
+	uint64_t given_least; /* and more than the size; 0: there was none */
+	struct {
+		uint64_t nr;
+		double bytes;
+	} given[WEIGHTS_CLASSES]; /* and at least twice the size */
 };
 
 void weights_release(struct weights *weights);
 /* The meaning of a tag, for good. 0, -EBADMSG (no tag of a period, or another period before) or -ENOMEM. */
 int weights_set(struct weights *weights, uint32_t tag, uint64_t period_bytes);
 bool weights_know(const struct weights *weights, uint16_t tag);
+
+/* A sampled block has come, which stands for so many bytes. */
+void weights_note(struct weights *weights, const struct heap_block *block, uint64_t bytes);
+
+/*
+ * The mean distance of the samples whose weight was given, as far as it can be told from the weights; 0: not at all.
+ *
+ * Nobody says it, but small blocks stand for about so much: exactly, a little more, or with a scatter around it, as the
+ * sampler has it; large ones stand for themselves, or for several distances. So it is the weight that is the most
+ * frequent, on a logarithmic scale, among blocks that stand for at least twice their size.
+ */
+uint64_t weights_given_period(const struct weights *weights);
 
 /* Of a block whose tag is sampled (not 0) and known. */
 struct weight weights_of_sample(const struct weights *weights, const struct heap_block *block);

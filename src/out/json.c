@@ -306,6 +306,7 @@ static void put_leaks(struct json_out *json, json_t *before, json_t *behind)
 	jv_put(json, before, "governor", governor_value(json));
 	jv_put(json, before, "sites_total", jv_count(report->nr_sites_all));
 	jv_put(json, behind, "groups", groups_value(json));
+	jv_put(json, behind, "mappings_total", jv_count(report->nr_mappings_all));
 	jv_put(json, behind, "mappings", mappings_value(json));
 }
 
@@ -325,23 +326,52 @@ static void dump_value(struct json_out *json, json_t *value, struct strbuf *out)
 	json_decref(value);
 }
 
-/* One after the other: as a tree, fifty thousand of them with deep stacks take gigabytes. */
-static void dump_sites(struct json_out *json, struct strbuf *out)
+/* An object that goes on. */
+static void dump_open(struct json_out *json, json_t *value, struct strbuf *out)
 {
-	const struct report *report = json->report;
-	bool faults = report->mode == RUN_FAULTS;
-	size_t nr = faults ? report->nr_faults : report->nr_sites, i;
+	dump_value(json, value, out);
+	if (!json->failed)
+		out->text[--out->nr] = '\0'; /* "}" */
+}
+
+static json_t *site_at(struct json_out *json, size_t i)
+{
+	return site_value(json, &json->report->site[i]);
+}
+
+static json_t *fault_at(struct json_out *json, size_t i)
+{
+	return json_fault(json, &json->report->fault[i]);
+}
+
+/* One after the other: as a tree, fifty thousand of them with deep stacks take gigabytes. */
+static void dump_sites(struct json_out *json, size_t nr,
+		       json_t *(*at)(struct json_out *json, size_t i), struct strbuf *out)
+{
+	size_t i;
 
 	strbuf_puts(out, ",\"sites\":[");
 	for (i = 0; i < nr && !json->failed; i++) {
 		if (i)
 			strbuf_puts(out, ",");
-		dump_value(json,
-			   faults ? json_fault(json, &report->fault[i])
-				  : site_value(json, &report->site[i]),
-			   out);
+		dump_value(json, at(json, i), out);
 	}
 	strbuf_puts(out, "]");
+}
+
+/* What was followed instead of allocations. */
+static void dump_faults_beside(struct json_out *json, struct strbuf *out)
+{
+	const struct report *report = json->report;
+
+	strbuf_puts(out, ",\"faults\":");
+	if (!(report->faults_s > 0) && !report->nr_faults_all) {
+		strbuf_puts(out, "null");
+		return;
+	}
+	dump_open(json, json_faults_beside(json), out);
+	dump_sites(json, report->nr_faults, fault_at, out);
+	strbuf_puts(out, "}");
 }
 
 int out_json(const struct report *report, struct strbuf *out)
@@ -354,10 +384,13 @@ int out_json(const struct report *report, struct strbuf *out)
 		json_put_faults(&json, before, behind);
 	else
 		put_leaks(&json, before, behind);
-	dump_value(&json, before, out);
-	if (!json.failed)
-		out->text[--out->nr] = '\0'; /* "}": it goes on */
-	dump_sites(&json, out);
+	dump_open(&json, before, out);
+	if (report->mode == RUN_FAULTS) {
+		dump_sites(&json, report->nr_faults, fault_at, out);
+	} else {
+		dump_sites(&json, report->nr_sites, site_at, out);
+		dump_faults_beside(&json, out);
+	}
 	start = out->nr;
 	dump_value(&json, behind, out);
 	if (!json.failed)

@@ -69,6 +69,18 @@ static json_t *fault_balance_value(struct json_out *json)
 	return object;
 }
 
+json_t *json_faults_beside(struct json_out *json)
+{
+	const struct report *report = json->report;
+	json_t *object = json_object();
+
+	jv_put(json, object, "watched_s", jv_real(report->faults_s, 6));
+	jv_put(json, object, "minor", jv_count(report->minor_total));
+	jv_put(json, object, "major", jv_count(report->major_total));
+	jv_put(json, object, "sites_total", jv_count(report->nr_faults_all));
+	return object;
+}
+
 void json_put_faults(struct json_out *json, json_t *before, json_t *behind)
 {
 	const struct report *report = json->report;

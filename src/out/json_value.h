@@ -44,6 +44,8 @@ json_t *json_overhead(struct json_out *json);
 
 /* json_faults.c */
 json_t *json_fault(struct json_out *json, const struct report_fault_site *site);
+/* In a report of leaks, all but the sites. */
+json_t *json_faults_beside(struct json_out *json);
 /* What stands before the sites, and behind them. */
 void json_put_faults(struct json_out *json, json_t *before, json_t *behind);
 

@@ -66,5 +66,7 @@ void text_groups(struct text *text);
 
 void text_leaks(struct text *text);
 void text_faults(struct text *text);
+/* In a report of leaks, if there were any. */
+void text_faults_beside(struct text *text);
 
 #endif

@@ -240,6 +240,9 @@ static void add_mappings(struct text *text)
 		text_wrap(text, TEXT_INDENT);
 		text_stack(text, site->frame, site->nr_frames, site->stack_partial);
 	}
+	if (report->nr_mappings < report->nr_mappings_all)
+		strbuf_printf(text->out, "%*sand %s more (--top)\n", TEXT_INDENT, "",
+			      text_count(report->nr_mappings_all - report->nr_mappings).text);
 }
 
 static void add_equation(struct text *text, const struct report_balance *balance)
@@ -342,6 +345,7 @@ void text_leaks(struct text *text)
 		add_site(text, i);
 	text_groups(text);
 	add_mappings(text);
+	text_faults_beside(text);
 	add_balance(text, basis);
 	if (text->report->final)
 		text_overhead(text);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@
 #define ATTACH_UPROBE_SESSION 57
 
 #define CAP_CHECKPOINT_RESTORE_NR 40
+
+#define FIRST_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO of include/linux/proc_ns.h */
 
 static bool has_type(const struct btf *btf, const char *name, unsigned int kind)
 {
@@ -164,6 +167,13 @@ int kernel_drop_capabilities(bool uprobes)
 	if (keeps_admin)
 		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_ADMIN);
 	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
+}
+
+bool kernel_knows_our_pids(void)
+{
+	struct stat of;
+
+	return !stat("/proc/self/ns/pid", &of) && of.st_ino == FIRST_PID_NAMESPACE;
 }
 
 static void raise_limit(int resource, rlim_t want)

@@ -39,6 +39,12 @@ bool kernel_capabilities(char *missing, size_t size);
  */
 int kernel_drop_capabilities(bool uprobes);
 
+/*
+ * Whether we see processes by the numbers that the kernel itself gives them, which are what our programs see. Within a
+ * PID namespace of a container they are others.
+ */
+bool kernel_knows_our_pids(void);
+
 /* Raises the limits on descriptors and on locked memory (before 5.11 maps count as such). */
 void kernel_raise_limits(void);
 

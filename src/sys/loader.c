@@ -313,9 +313,11 @@ void loader_set_sampling(struct loader *l, uint64_t period_bytes, uint32_t tag)
 	__atomic_store_n(&l->skel->bss->sampling, how, __ATOMIC_SEQ_CST);
 }
 
-void loader_watched_since(struct loader *l, uint64_t time_ns)
+void loader_watch(struct loader *l, uint64_t since_ns)
 {
-	__atomic_store_n(&l->skel->bss->watched_since, time_ns, __ATOMIC_SEQ_CST);
+	if (since_ns)
+		__atomic_store_n(&l->skel->bss->watched_since, since_ns, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->skel->data->watching, !!since_ns, __ATOMIC_SEQ_CST);
 }
 
 int loader_set_usdt(const struct loader *l, uint32_t number, const struct usdt_spec *spec)

@@ -109,8 +109,9 @@ void loader_arm(struct loader *loader, bool armed);
 void loader_set_sampling(struct loader *loader, uint64_t period_bytes, uint32_t tag);
 /* The process in a slot tells of its allocations by probes of its own, or does not: see SLOT_TELLS. */
 void loader_set_tells(struct loader *loader, uint32_t slot, bool tells);
-/* Frees were not seen until then: blocks born before are not known any more. */
-void loader_watched_since(struct loader *loader, uint64_t time_ns);
+/* Allocators are followed from that time on, which is now; or, with 0, they are not any more. Blocks born before are not
+ * known then. At first they are. */
+void loader_watch(struct loader *loader, uint64_t since_ns);
 
 /*
  * Slots (1..loader_max_targets()), loader_targets.c. All are in use at first. A free one is put aside with the `proc` that

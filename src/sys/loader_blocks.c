@@ -292,17 +292,19 @@ int loader_has_block(const struct loader *l, const struct block_key *key, uint64
 	return value.birth_ns == birth_ns;
 }
 
-static void set_forget(struct block_set *set, const struct block_key *key)
+static bool set_forget(struct block_set *set, const struct block_key *key)
 {
 	unsigned int way;
 	__u64 addr;
 
 	for (way = 0; way < SEEP_BLOCK_WAYS; way++) {
 		addr = key->addr;
-		if (way_addr(set, way) == addr && set->block[way].proc == key->proc)
-			(void)__atomic_compare_exchange_n(&set->addr[way], &addr, 0, false,
-							  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		if (way_addr(set, way) == addr && set->block[way].proc == key->proc &&
+		    __atomic_compare_exchange_n(&set->addr[way], &addr, 0, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST))
+			return true;
 	}
+	return false;
 }
 
 void loader_forget_block(struct loader *l, const struct block_key *key)
@@ -310,7 +312,10 @@ void loader_forget_block(struct loader *l, const struct block_key *key)
 	struct block_set *set[SEEP_BLOCK_LEVELS];
 	unsigned int nr = sets_of(l, key, set), i;
 
-	for (i = 0; i < nr; i++)
-		set_forget(set[i], key);
-	(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.blocks), key);
+	for (i = 0; i < nr; i++) {
+		if (set_forget(set[i], key))
+			return;
+	}
+	if (!nr || __atomic_load_n(&l->skel->bss->blocks_in_hash, __ATOMIC_RELAXED))
+		(void)bpf_map_delete_elem(bpf_map__fd(l->skel->maps.blocks), key);
 }

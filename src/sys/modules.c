@@ -241,9 +241,10 @@ int modules_open(struct modules *modules, pid_t tgid, const struct proc_mapping 
 	struct stat st;
 
 	*out = NULL;
-	if (fd == -ESRCH)
+	/* no such mapping: so it is with a process that has exited, and that nobody has waited for */
+	if (fd == -ESRCH || fd == -ENOENT)
 		*out = find_inode(modules, &id);
-	if (fd == -ESRCH && !*out)
+	if ((fd == -ESRCH || fd == -ENOENT) && !*out)
 		fd = proc_open_left(mapping);
 	if (fd < 0) {
 		if (!*out)

@@ -397,9 +397,32 @@ static void test_unwatched_blocks(void **state)
 	watched_since = 0;
 }
 
+/* Calls that were under way then have nobody to see them return. */
+static void test_calls_of_before(void **state)
+{
+	(void)state;
+	call(COOKIE_MALLOC, SP, 100, 0, 0);
+	watching = 0;
+	ret(SP, BLOCK);
+	call(COOKIE_MALLOC, NESTED_SP, 50, 0, 0);
+	call_free(NESTED_SP, BLOCK);
+	no_event();
+	assert_int_equal(counter(STAT_ENTRY_HITS), 1);
+	watching = 1;
+	watched_since = fake.now_ns + 1;
+	fake.now_ns += 2;
+	/* further down, and what is left of the trampoline is still above it */
+	fake_poke(SP, TRAMPOLINE);
+	call(COOKIE_MALLOC, NESTED_SP, 50, 0, 0);
+	ret(NESTED_SP, BLOCK);
+	(void)expect_alloc(BLOCK, 50, 0);
+	assert_int_equal(counter(STAT_STALE_CALLS), 0);
+}
+
 static int sample_setup(void **state)
 {
 	(void)machine_setup(state);
+	watching = 1;
 	sampling = 0;
 	watched_since = 0;
 	return 0;
@@ -430,6 +453,7 @@ int main(void)
 		sample_test(test_realloc_of_what_nobody_knows),
 		sample_test(test_resize),
 		sample_test(test_unwatched_blocks),
+		sample_test(test_calls_of_before),
 	};
 
 	return cmocka_run_group_tests_name("sample", tests, NULL, NULL);

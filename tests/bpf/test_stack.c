@@ -290,7 +290,7 @@ static void test_another_process_another_stack(void **state)
 }
 
 /* All stacks have one hash: they are told apart by their frames, as far as neighbours go. */
-static void test_collisions(void **state)
+static void edge_34_collisions(void **state)
 {
 	__u32 id[STACK_PROBES + 1];
 
@@ -432,7 +432,7 @@ int main(void)
 		machine_test(test_same_stack_same_id),
 		machine_test(test_another_process_another_stack),
 		machine_test(test_tables_by_depth),
-		machine_test(test_collisions),
+		machine_test(edge_34_collisions),
 		machine_test(test_frames_are_compared),
 		machine_test(test_full_table),
 		machine_test(test_same_stack_on_two_cpus),

@@ -5,6 +5,8 @@
 set -u
 . "$TOP/tests/e2e/lib.sh"
 
+UNLIMITED=() # what is said of options is wanted as it is
+
 # refuse NAME STATUS PATTERN ARGUMENT...
 refuse() {
 	local name=$1 status=$2 pattern=$3
@@ -138,7 +140,7 @@ _start:	mov $29, %eax
 other_programs() {
 	if [ "$(uname -m)" != x86_64 ]; then
 		skips "a program without an allocator" "n/a: its source is for x86-64"
-		skips "a 32-bit program" "n/a: its source is for x86-64"
+		skips "edge-43 a 32-bit program" "n/a: its source is for x86-64"
 		return
 	fi
 	echo "$STATIC_64" | as --64 -o static.o - && ld -m elf_x86_64 -o static static.o || exit 1
@@ -156,10 +158,10 @@ other_programs() {
 	open_pipe static.told
 	spawn "$FD" ./static32
 	if wait_until grep -q static32 "/proc/$PID/comm"; then
-		refuse "a 32-bit program" 1 "32-bit" leaks -p "$PID" -d 1s
+		refuse "edge-43 a 32-bit program" 1 "32-bit" leaks -p "$PID" -d 1s
 		kill -KILL "$PID"
 	else
-		skips "a 32-bit program" "n/a: this kernel runs none"
+		skips "edge-43 a 32-bit program" "n/a: this kernel runs none"
 	fi
 }
 

@@ -9,13 +9,13 @@ CASES=$BUILD/tests/e2e/cases
 
 # do_case WORK NAME FACT=VALUE...
 do_case() {
-	local work=$1 name=$2
-	shift
+	local work=$1 name=$2${LINK:+, $LINK links}
+	shift 2
 	if ! { target_do "$work" && snapshot; }; then
 		fails "$name" "no result" "$(tail -n 3 "$WORK/seep.err")"
 		return
 	fi
-	expect "$@"
+	expect "$name" "$@"
 }
 
 # session COMMAND...: a target and a seep that reports every 100 ms.
@@ -23,7 +23,7 @@ session() {
 	target_start "$@" || return
 	[ -z "${PREPARE:-}" ] || target_do "$PREPARE" || return
 	# shellcheck disable=SC2086 # options are words
-	seep_start leaks --json -i 100ms ${OPTIONS:-} -p "$TARGET_PID" || return
+	seep_start leaks --json -i 100ms ${OPTIONS:-} ${LINK:+--link $LINK} -p "$TARGET_PID" || return
 	forget_facts
 	snapshot
 }
@@ -99,7 +99,7 @@ one_process() {
 	do_case edge_33 "edge-33 the caller of malloc is on the stack" \
 		edge_33_inner.live_bytes=723 edge_33_inner.live_objects=3
 	check_callers
-	do_case threads "eight threads: every stack exact" "${thread_facts[@]}" .missed_frees=0 .lost_events=0
+	do_case threads "edge-46 eight threads: every stack exact" "${thread_facts[@]}" .missed_frees=0 .lost_events=0
 	end_of_one_process
 }
 
@@ -362,6 +362,27 @@ killed() {
 	target_stop
 }
 
+# What edge.sh is about, with lesser links than the best that the kernel has.
+lesser_links() {
+	local LINK
+	for LINK in multi perf; do
+		one_process
+		links_are "what was asked for" "$LINK"
+		lives
+	done
+}
+
+# links_are NAME KIND: in the last report
+links_are() {
+	local found
+	found=$(tail -n 1 "$WORK/seep.out" | jq -r '[.probes[].link] | unique | join(" ")')
+	if [ "$found" = "$2" ]; then
+		passes "$2 links: $1"
+	else
+		fails "$2 links: $1" "links are: $found"
+	fi
+}
+
 private_libraries libc.so.6 || exit 1
 one_process
 for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
@@ -370,6 +391,7 @@ done
 throwing
 interposed
 lives
+lesser_links
 exec_by_thread
 leader_ends
 small_ring

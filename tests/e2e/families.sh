@@ -34,7 +34,7 @@ OPTIONS=()
 table=()
 
 add_row() { # NAME
-	table+=("$(printf '%-18s %6s %6s %6s %7s  %s' "$1" \
+	table+=("$(printf '%-20s %6s %6s %6s %7s  %s' "$1" \
 		"$(value_of families_leak.alloc_objects)" "$(value_of families_leak.free_objects)" \
 		"$(value_of families_leak.live_objects)" "$(value_of families_leak.live_bytes)" \
 		"$(jq -r '[.probes[].object | split("/") | last] | unique | join(", ")' "$WORK/snapshot.json")")")
@@ -100,15 +100,15 @@ families() {
 		.frees_unknown=0
 	stripped_jemalloc
 	built "static glibc" families_static gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
-	built "static musl" families_musl musl-gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
-	built "musl" families_musl_shared musl-gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
+	built "edge-41 static musl" families_musl musl-gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
+	built "edge-41 musl" families_musl_shared musl-gcc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}" .frees_unknown=0
 	private_libraries libstdc++.so.6 libgcc_s.so.1
 	built "C++ new" families_cxx g++ families_nothrow.live_bytes=$((61 * 7 * 41)) "${ALIGNED[@]}" \
 		families_sized.alloc_objects=71 families_sized.free_objects=71 families_sized.live_objects=0
 	built "Rust" families_rust rustc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}"
 	built "Rust, its own" families_rust_own rustc "${ZEROED[@]}" "${RESIZED[@]}" "${ALIGNED[@]}"
 	built "Go with cgo" families_go go
-	printf '# %-18s %6s %6s %6s %7s  %s\n' program allocs frees live bytes "probes in"
+	printf '# %-20s %6s %6s %6s %7s  %s\n' program allocs frees live bytes "probes in"
 	printf '# %s\n' "${table[@]}"
 }
 
@@ -165,7 +165,7 @@ pool() {
 	watch "$E2E/families_pool" || fails "$name" "$(cat "$WORK/seep.err")"
 	OPTIONS=()
 	do_work leak "$name" "${POOL_FACTS[@]}"
-	do_work nested "$name: what is above malloc counts once" .allocs=128 .frees=61 .frees_unknown=61 \
+	do_work nested "edge-25 what is above malloc counts once: $name" .allocs=128 .frees=61 .frees_unknown=61 \
 		families_nested.live_objects=67 families_nested.live_bytes=$((67 * 89)) "${CLEAN[@]}"
 	watch_end
 }
@@ -175,7 +175,7 @@ described() {
 	pool+=" realloc=pool_grow@families_pool(size=arg1,ptr=arg3) free=pool_put(ptr=arg2)"
 	pool+=" resize=pool_stretch(ptr=arg1,size=arg2)"
 	local nest="nest: alloc=nest_get(size=arg1) free=nest_put(ptr=arg1)"
-	pool "a pool from the command line" --allocator "$pool" --allocator "$nest"
+	pool "edge-31 a pool from the command line" --allocator "$pool" --allocator "$nest"
 	printf '# pools\n\n%s\n%s # above malloc\n' "$pool" "$nest" >"$WORK/pools"
 	pool "a pool from a file" --allocator-file "$WORK/pools"
 }
@@ -240,7 +240,7 @@ python_leak() {
 
 # A bytes object of 59 bytes takes 92 of Python's memory, and no call of malloc().
 python() {
-	local name="PyObject_Malloc: 20,011 small objects leak"
+	local name="edge-31 PyObject_Malloc: 20,011 small objects leak"
 	if ! nm -D /usr/bin/python3 2>/dev/null | grep -q ' T PyObject_Malloc$'; then
 		skips "$name" "/usr/bin/python3 does not export PyObject_Malloc"
 		skips "$name, unseen by malloc alone" "/usr/bin/python3 does not export PyObject_Malloc"
@@ -337,7 +337,7 @@ expect_warning() { # NAME PATTERN: of the last run, which succeeded
 
 # Nor may a return probe be set in one by mistake.
 go_functions() {
-	local name="functions of Go are refused"
+	local name="edge-35 functions of Go are refused"
 	if ! [ -x "$E2E/families_go" ]; then
 		skips "$name" "go was not there when families_go should have been built"
 		return

@@ -104,7 +104,7 @@ expect_doctor() {
 doctor() {
 	target_start "$HAZARD" filter || { fails "doctor knows the hazards" "no target"; return; }
 	seep_run doctor -p "$TARGET_PID"
-	expect_doctor "doctor knows the hazards" 0 "hazards" \
+	expect_doctor "edge-36 doctor knows the hazards" 0 "hazards" \
 		"  safe       return probes and seccomp filters" \
 		"  safe       return probes and strict seccomp" \
 		"  safe       return probes and shadow stacks" \

@@ -162,6 +162,18 @@ target_stop() {
 
 # --- seep -----------------------------------------------------------------------------------------
 
+# Targets of tests do little but allocate: what follows them in full is not to be kept below a share of their time. A
+# script that is about these limits empties this.
+UNLIMITED=(--max-overhead off --force)
+
+# limits_of COMMAND: into the array `limits`.
+limits_of() {
+	limits=()
+	case $1 in
+	leaks | record) limits=("${UNLIMITED[@]}") ;;
+	esac
+}
+
 # seep_start ARGUMENT...: until its probes are armed; its id is in SEEP_PID. Reports go to seep.out, the rest to
 # seep.err.
 seep_start() {
@@ -179,9 +191,10 @@ run_seep() {
 }
 
 run_seep_into() { # FILE: for its stderr
-	local said=$1 command=$2
+	local said=$1 command=$2 limits
 	shift 2
-	exec "$SEEP" "$command" --ready-fd "$SEEP_TOLD" "$@" >"$WORK/seep.out" 2>"$said" </dev/null
+	limits_of "$command"
+	exec "$SEEP" "$command" "${limits[@]}" --ready-fd "$SEEP_TOLD" "$@" >"$WORK/seep.out" 2>"$said" </dev/null
 }
 
 # seep_hear WORD SECONDS: a line on its descriptor, empty when it is ready; false when it ends or is silent. STATUS is
@@ -210,7 +223,10 @@ seep_stop() {
 
 # seep_run ARGUMENT...: a whole run; output in seep.out and seep.err, STATUS its status.
 seep_run() {
-	timeout -k 5 "$DEADLINE" "$SEEP" "$@" >"$WORK/seep.out" 2>"$WORK/seep.err" </dev/null
+	local limits
+	limits_of "${1:-}"
+	timeout -k 5 "$DEADLINE" "$SEEP" "${@:1:1}" "${limits[@]}" "${@:2}" \
+		>"$WORK/seep.out" 2>"$WORK/seep.err" </dev/null
 	STATUS=$?
 }
 

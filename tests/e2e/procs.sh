@@ -247,14 +247,14 @@ plugged_in() {
 
 soon_enough() {
 	if make_root; then
-		in_time "a process in a chroot with its own libc is seen within 100 ms" chrooted
+		in_time "edge-42 a process in a chroot with its own libc is seen within 100 ms" chrooted
 	else
-		fails "a process in a chroot with its own libc is seen within 100 ms" "no root can be made"
+		fails "edge-42 a process in a chroot with its own libc is seen within 100 ms" "no root can be made"
 	fi
 	if private_libraries libjemalloc.so.2; then
-		in_time "jemalloc that is loaded after the attach is seen within 100 ms" plugged_in
+		in_time "edge-24 jemalloc that is loaded after the attach is seen within 100 ms" plugged_in
 	else
-		skips "jemalloc that is loaded after the attach is seen within 100 ms" "libjemalloc.so.2 is not installed"
+		skips "edge-24 jemalloc that is loaded after the attach is seen within 100 ms" "libjemalloc.so.2 is not installed"
 	fi
 }
 

@@ -160,7 +160,7 @@ command_long() {
 }
 
 run_with_command() {
-	LD_LIBRARY_PATH=$WORK/lib exec "$SEEP" leaks --json --ready-fd "$SEEP_TOLD" -o "$WORK/seep.json" -- \
+	LD_LIBRARY_PATH=$WORK/lib exec "$SEEP" leaks "${UNLIMITED[@]}" --json --ready-fd "$SEEP_TOLD" -o "$WORK/seep.json" -- \
 		"$BUILD/tests/e2e/cases" <&"$TARGET_IN" >&"$TARGET_OUT" 2>"$WORK/seep.err"
 }
 

@@ -57,7 +57,7 @@ frames() {
 		"31 any coroutine_malloc coroutine_turn coroutine_deeper coroutine_two( $ANY)?"
 	do_stacks deep_97 "recursion, a hundred frames" deep_malloc \
 		"37 complete deep_malloc( deep_call){97} deep_97 $MAIN"
-	do_stacks deep_499 "recursion, more frames than are kept: the inner ones, and it says so" "deep_malloc( deep_call){98}" \
+	do_stacks deep_499 "edge-34 recursion, more frames than are kept: the inner ones, and it says so" "deep_malloc( deep_call){98}" \
 		"41 partial deep_malloc( deep_call){246}"
 	do_stacks threads "threads: to where they start" thread_malloc \
 		"515 complete thread_malloc thread_run $THREAD"
@@ -191,7 +191,7 @@ check_static() { # NAME MODULE PATTERN
 # --- other roots, and files that have gone ----------------------------------------------------------
 
 container() {
-	local name="a process with another root and other mounts" root=$WORK/root library
+	local name="edge-42 a process with another root and other mounts" root=$WORK/root library
 	mkdir -p "$root/bin" "$root/lib64" "$root/lib" "$root/proc"
 	cp "$E2E/stacks_cases" "$root/bin/inside"
 	for library in $(ldd "$E2E/stacks_cases" | awk '/ld-linux/ { print $1 } $2 == "=>" { print $3 }'); do

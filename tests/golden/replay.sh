@@ -38,7 +38,7 @@ replay() {
 	verdict "replay: ${expected##*/}" "$problem"
 }
 
-for run in leaks:0 faults:0 losses:3; do
+for run in leaks:0 faults:0 losses:3 steps:0; do
 	name=replay-${run%:*}
 	for format in text:txt json:json folded:folded; do
 		replay "$name.${format#*:}" "${run#*:}" "$here/$name.seepcap" --format "${format%:*}"

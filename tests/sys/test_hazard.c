@@ -54,7 +54,7 @@ static void test_strict_is_safe(void **state)
 }
 
 #ifdef __x86_64__
-static void test_shadow_stack_is_safe(void **state)
+static void edge_36_shadow_stack_is_safe(void **state)
 {
 	(void)state;
 	assert_int_equal(hazard_try_shadow_stack(), HAZARD_SAFE);
@@ -122,7 +122,7 @@ int main(void)
 		cmocka_unit_test(test_filter_is_safe),
 		cmocka_unit_test(test_strict_is_safe),
 #ifdef __x86_64__
-		cmocka_unit_test(test_shadow_stack_is_safe),
+		cmocka_unit_test(edge_36_shadow_stack_is_safe),
 		cmocka_unit_test(test_forbidden_call_kills),
 		cmocka_unit_test(test_crash_kills),
 		cmocka_unit_test(test_hang_kills),

@@ -132,7 +132,7 @@ static void *call_in_thread(void *arg)
 	return NULL;
 }
 
-static void test_other_threads_and_processes(void **state)
+static void edge_46_other_threads_and_processes(void **state)
 {
 	struct world world;
 	pthread_t thread;
@@ -218,7 +218,7 @@ int main(void)
 		cmocka_unit_test(test_return),
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_session_that_skips),
-		cmocka_unit_test(test_other_threads_and_processes),
+		cmocka_unit_test(edge_46_other_threads_and_processes),
 		cmocka_unit_test(test_trial_of_threads),
 		cmocka_unit_test(test_what_is_wrong),
 	};

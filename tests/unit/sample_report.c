@@ -226,6 +226,7 @@ static struct report leaks = {
 	.nr_sites_all = 57,
 	.mapping = mappings,
 	.nr_mappings = ARRAY_SIZE(mappings),
+	.nr_mappings_all = ARRAY_SIZE(mappings) + 1011,
 };
 
 const struct report *sample_leaks(void)
@@ -244,7 +245,7 @@ const struct report *sample_interval(void)
 	report.duration_s = 10;
 	report.nr_sites = 1;
 	report.nr_sites_all = 1;
-	report.nr_mappings = 0;
+	report.nr_mappings = report.nr_mappings_all = 0;
 	report.balance.lost_allocs = 0;
 	report.balance.allocs--;
 	fill_exact(&report);
@@ -497,6 +498,32 @@ static struct report_mapping_site comm_mappings[] = {
 	 STACK(leak_stack)},
 };
 
+/* One more than text shows. */
+static struct report_fault_site comm_faults[] = {
+	{.tgid = 100,
+	 .comm = "cc0",
+	 .group = "cc0",
+	 .is_several = true,
+	 .kind = "heap",
+	 .minor = 31013,
+	 .minor_per_s = 17721.7,
+	 STACK(leak_stack)},
+	{.tgid = 101,
+	 .comm = "",
+	 .group = "",
+	 .kind = "file",
+	 .minor = 17011,
+	 .major = 29,
+	 .minor_per_s = 9720.57,
+	 .major_per_s = 16.57,
+	 .stack_partial = true,
+	 STACK(cache_stack)},
+	{.tgid = 102, .comm = "cc0", .group = "cc0", .kind = "unknown", .minor = 11003},
+	{.tgid = 103, .comm = "cc3", .group = "cc3", .kind = "anon", .minor = 1009},
+	{.tgid = 104, .comm = "cc4", .group = "cc4", .kind = "stack", .minor = 7},
+	{.tgid = 105, .comm = "cc5", .group = "cc5", .kind = "shmem", .minor = 5},
+};
+
 const struct report *sample_mixed(void)
 {
 	static struct report_target targets[14];
@@ -552,6 +579,13 @@ const struct report *sample_mixed(void)
 		.nr_sites_all = ARRAY_SIZE(comm_sites),
 		.mapping = comm_mappings,
 		.nr_mappings = ARRAY_SIZE(comm_mappings),
+		.nr_mappings_all = ARRAY_SIZE(comm_mappings),
+		.faults_s = 1.75,
+		.fault = comm_faults,
+		.nr_faults = ARRAY_SIZE(comm_faults),
+		.nr_faults_all = 1013,
+		.minor_total = 70007,
+		.major_total = 31,
 		.held_bytes = 65536,
 		.held_objects = 61,
 		.left_bytes = 2621440,
@@ -587,6 +621,7 @@ const struct report *sample_faults(void)
 		.mode = RUN_FAULTS,
 		.wall_time_s = 1784689445,
 		.duration_s = 5,
+		.faults_s = 5,
 		.sample_bytes = 1,
 		.fault_period = 1,
 		.final = true,

@@ -237,6 +237,14 @@ int stream_cpu_time(struct stream *s, uint32_t proc, uint64_t cpu_ns)
 	return take(s, &r, sizeof(r));
 }
 
+int stream_overhead(struct stream *s, uint64_t spent_ns, uint64_t cpu_ns)
+{
+	struct record_overhead r = {
+		.head = head_of(RECORD_OVERHEAD, 0, 0, 0), .spent_ns = spent_ns, .cpu_ns = cpu_ns};
+
+	return take(s, &r, sizeof(r));
+}
+
 int stream_probe(struct stream *s, const char *function, uint32_t cost_ns, uint32_t flags)
 {
 	struct record_probe r = {.head = head_of(RECORD_PROBE, 0, 0, 0),

@@ -46,6 +46,7 @@ int stream_proc(struct stream *s, uint16_t kind, uint32_t proc, const char *comm
 int stream_counter(struct stream *s, uint32_t proc, enum seep_stat stat, uint64_t value);
 int stream_counters(struct stream *s, uint32_t proc, const uint64_t value[STAT_NR]);
 int stream_cpu_time(struct stream *s, uint32_t proc, uint64_t cpu_ns);
+int stream_overhead(struct stream *s, uint64_t spent_ns, uint64_t cpu_ns);
 int stream_probe(struct stream *s, const char *function, uint32_t cost_ns, uint32_t flags);
 int stream_sampling(struct stream *s, uint32_t tag, uint64_t period_bytes);
 int stream_step(struct stream *s, const struct record_step *what, uint64_t time_ns);

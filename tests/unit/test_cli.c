@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "cli_table.h"
+#include "loader.h"
 
 #define MAX_ARGUMENTS 80
 #define NS_PER_S UINT64_C(1000000000)
@@ -130,6 +131,7 @@ static void test_defaults(void **state)
 	assert_int_equal(options->max_blocks, 4 << 20);
 	assert_int_equal(options->max_stacks, 65536);
 	assert_int_equal(options->sample_bytes, 1);
+	assert_int_equal(options->link, 0);
 	assert_true(options->max_overhead == 0.05);
 	assert_true(options->max_cpu == 0);
 	assert_int_equal(options->max_memory_bytes, 0);
@@ -215,6 +217,10 @@ static void test_other_commands(void **state)
 	assert_int_equal(options->by, BY_COMM);
 	options = ACCEPTED(&outcome, "report", "file", "--by", "process");
 	assert_int_equal(options->by, BY_PROCESS);
+	assert_int_equal(ACCEPTED(&outcome, "leaks", "-p1", "--link", "perf")->link, ATTACH_PERF);
+	assert_int_equal(ACCEPTED(&outcome, "leaks", "-p1", "--link=multi")->link, ATTACH_MULTI);
+	assert_int_equal(ACCEPTED(&outcome, "record", "-p1", "-o", "f", "--link", "session")->link,
+			 ATTACH_SESSION);
 	options = ACCEPTED(&outcome, "record", "--faults", "-o", "file", "-p", "1");
 	assert_int_equal(options->command, CMD_RECORD);
 	assert_true(options->record_faults);
@@ -359,6 +365,9 @@ static void test_malformed_values(void **state)
 	REFUSED("--top: 'ALL'", "leaks", "-p1", "--top", "ALL");
 	REFUSED("--format: 'xml'", "leaks", "-p1", "-f", "xml");
 	REFUSED("--by: 'pid'", "leaks", "-p1", "--by", "pid");
+	REFUSED("--link: 'tracefs'", "leaks", "-p1", "--link", "tracefs");
+	REFUSED("--link: ''", "leaks", "-p1", "--link", "");
+	REFUSED("--link", "faults", "-p1", "--link", "perf");
 	REFUSED("--by: ''", "report", "file", "--by", "");
 	REFUSED("--format: ''", "leaks", "-p1", "-f", "");
 	REFUSED("--output: ''", "leaks", "-p1", "-o", "");

@@ -66,6 +66,7 @@ static void make_samples(struct samples *samples)
 		assert_int_equal(stream_proc(&s, kind, STREAM_PROC, "y"), 0);
 	assert_int_equal(stream_counter(&s, STREAM_PROC, STAT_ALLOCS, 7), 0);
 	assert_int_equal(stream_cpu_time(&s, STREAM_PROC, 7), 0);
+	assert_int_equal(stream_overhead(&s, 5, 7), 0);
 	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 7), 0);
 	assert_int_equal(stream_mark(&s, RECORD_RESYNC, 0, 7), 0);
 	assert_int_equal(stream_mark(&s, RECORD_UNWATCHED, 0, 7), 0);

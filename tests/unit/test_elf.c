@@ -95,7 +95,7 @@ static void assert_same(const struct elf_symbol *a, const struct elf_symbol *b)
 	assert_int_equal(a->is_ifunc, b->is_ifunc);
 }
 
-static void test_library(void **state)
+static void edge_39_library(void **state)
 {
 	/* there are two versions of realpath, and memcpy is chosen at run time */
 	static const char *const name[] = {"qsort",  "no_such_function", "realpath",
@@ -119,8 +119,9 @@ static void test_library(void **state)
 #ifdef __x86_64__
 	assert_true(symbol[3].is_ifunc);
 #endif
-	assert_int_equal(elf_read(elf, symbol[4].file_offset, code, sizeof(code)), sizeof(code));
-	assert_memory_equal(code, dlsym(libc.handle, "reallocarray"), sizeof(code));
+	/* of a function that nobody probes meanwhile */
+	assert_int_equal(elf_read(elf, symbol[0].file_offset, code, sizeof(code)), sizeof(code));
+	assert_memory_equal(code, dlsym(libc.handle, "qsort"), sizeof(code));
 	elf_close(elf);
 }
 
@@ -475,7 +476,7 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_library),
+		cmocka_unit_test(edge_39_library),
 		cmocka_unit_test(test_program),
 		cmocka_unit_test(test_no_section_headers),
 		cmocka_unit_test(test_no_symbols_at_all),

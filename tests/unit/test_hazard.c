@@ -142,7 +142,7 @@ static const struct {
 	{&perf, &fixed, &none, true, false, 1, 0, "it is a 32-bit program"},
 };
 
-static void test_decisions(void **state)
+static void edge_36_decisions(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
@@ -196,7 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(edge_36_decisions),
 		cmocka_unit_test(test_reason_is_bounded),
 		cmocka_unit_test(test_asks_only_what_matters),
 	};

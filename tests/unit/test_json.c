@@ -123,6 +123,35 @@ static void test_keys_of_the_contract_of_faults(void **state)
 	json_decref(root);
 }
 
+static void test_faults_in_a_report_of_leaks(void **state)
+{
+	struct report report = *sample_mixed();
+	json_t *root = parsed(&report);
+	const json_t *faults = json_object_get(root, "faults");
+
+	(void)state;
+	CHECK_KEYS(faults, "watched_s", "minor", "major", "sites_total", "sites");
+	assert_int_equal(json_integer_value(json_object_get(faults, "minor")), 70007);
+	assert_int_equal(json_array_size(json_object_get(faults, "sites")), report.nr_faults);
+	CHECK_KEYS(json_array_get(json_object_get(faults, "sites"), 1), "pid", "comm", "minor",
+		   "major", "minor_per_s", "major_per_s", "kind", "stack_partial", "stack");
+	json_decref(root);
+	/* followed, but there were none */
+	report.nr_faults = report.nr_faults_all = 0;
+	root = parsed(&report);
+	faults = json_object_get(root, "faults");
+	assert_int_equal(json_array_size(json_object_get(faults, "sites")), 0);
+	json_decref(root);
+	report.faults_s = 0;
+	root = parsed(&report);
+	assert_true(json_is_null(json_object_get(root, "faults")));
+	json_decref(root);
+	/* a report of faults has no such key */
+	root = parsed(sample_faults());
+	assert_null(json_object_get(root, "faults"));
+	json_decref(root);
+}
+
 static void test_target_is_an_object_or_a_list(void **state)
 {
 	json_t *one = parsed(sample_leaks()), *two = parsed(sample_several());
@@ -235,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_faults_of_several_targets),
 		cmocka_unit_test(test_keys_of_the_contract_of_leaks),
 		cmocka_unit_test(test_keys_of_the_contract_of_faults),
+		cmocka_unit_test(test_faults_in_a_report_of_leaks),
 		cmocka_unit_test(test_target_is_an_object_or_a_list),
 		cmocka_unit_test(test_what_is_not_known_is_null),
 		cmocka_unit_test(test_numbers_survive),

@@ -136,7 +136,7 @@ static const struct placement_case real_case[] = {
 };
 
 static const struct placement_case x86_case[] = {
-	{"endbr64 is passed",
+	{"edge-38 endbr64 is passed",
 	 "malloc",
 	 /* endbr64; push rbx; mov rbx,rdi */
 	 X86("\xf3\x0f\x1e\xfa\x53\x48\x89\xfb"),

@@ -588,7 +588,8 @@ static void test_refused_changes_nothing(void **state)
 		if (kind && kind < EVENT_KIND_NR)
 			continue;
 		if (kind == RECORD_TICK || kind == RECORD_RESYNC || kind == RECORD_END ||
-		    kind == RECORD_UNWATCHED || kind == RECORD_COUNTERS || kind == RECORD_CPU_TIME)
+		    kind == RECORD_UNWATCHED || kind == RECORD_COUNTERS ||
+		    kind == RECORD_CPU_TIME || kind == RECORD_OVERHEAD)
 			continue;
 		for (size_t nr = 16; nr <= sizeof(record); nr += 8)
 			assert_int_equal(profile_feed(profile, record, nr), -EBADMSG);

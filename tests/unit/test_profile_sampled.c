@@ -178,6 +178,43 @@ static void test_unknown_frees(void **state)
 	profile_free(profile);
 }
 
+/* A program that samples itself, and says the weight of each block: whatever the steps for others. */
+static void test_weights_that_are_given(void **state)
+{
+	const uint32_t twice = SEEP_TAG_GIVEN | 10 << 10, large = SEEP_TAG_GIVEN | 1 << 10;
+	struct stream s;
+	struct profile *profile = new_profile(&s);
+	struct report report;
+
+	(void)state;
+	assert_int_equal(stream_step(&s,
+				     &(struct record_step){.mode = STEP_EXACT,
+							   .why = STEP_START,
+							   .period_bytes = 1,
+							   .duty_permille = 1000},
+				     0),
+			 0);
+	for (uint64_t i = 0; i < 7; i++)
+		assert_int_equal(stream_alloc(&s, ADDR + 16 * i, i + 1, SEEP_SIZED(64, twice), 7),
+				 0);
+	assert_int_equal(stream_alloc(&s, ADDR + 4096, 9, SEEP_SIZED(224 * KIB, large), 7), 0);
+	report = report_of(profile);
+	assert_int_equal(report.basis, BASIS_SAMPLED);
+	assert_int_equal(report.site[0].basis, BASIS_SAMPLED);
+	/* not what the heaviest of them stands for */
+	assert_int_equal(report.sample_bytes, 64 * KIB);
+	assert_non_null(strstr(report.basis_note, "one sample in 64.0 KiB on average"));
+	report_release(&report);
+	/* another whose calls are all followed */
+	assert_int_equal(stream_alloc(&s, ADDR + 8192, 10, 100, 8), 0);
+	report = report_of(profile);
+	assert_int_equal(report.basis, BASIS_MIXED);
+	assert_int_equal(report.sample_bytes, 1);
+	assert_non_null(strstr(report.basis_note, "one sample in 64.0 KiB or more often"));
+	report_release(&report);
+	profile_free(profile);
+}
+
 /* --- windows ------------------------------------------------------------------------------------ */
 
 static const struct report_site *first_site(const struct report *report)
@@ -455,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_tag_without_meaning),
 		cmocka_unit_test(test_no_samples),
 		cmocka_unit_test(test_unknown_frees),
+		cmocka_unit_test(test_weights_that_are_given),
 		cmocka_unit_test(test_what_is_left_of_a_window),
 		cmocka_unit_test(test_exit_between_windows),
 		cmocka_unit_test(test_sites_of_a_comm),

@@ -147,6 +147,44 @@ static void write_losses(struct stream *s)
 	assert_int_equal(stream_mark(s, RECORD_END, END_INTERRUPTED, 2 * STREAM_S), 0);
 }
 
+/* Exact, then page faults alone, then exact again; and what all of it has cost. */
+static void write_steps(struct stream *s)
+{
+	const uint64_t counter[STAT_NR] = {
+		[STAT_ALLOCS] = 325,	[STAT_FREES] = 219,	  [STAT_ENTRY_HITS] = 325,
+		[STAT_FREE_HITS] = 219, [STAT_MINOR_FAULTS] = 41, [STAT_MAJOR_FAULTS] = 3};
+	struct record_step step = {.mode = STEP_EXACT,
+				   .why = STEP_START,
+				   .period_bytes = 1,
+				   .duty_permille = 1000,
+				   .overhead_ppm = 31416};
+
+	write_head(s, RUN_LEAKS);
+	assert_int_equal(stream_step(s, &step, 0), 0);
+	for (uint64_t second = 0; second < 10; second++)
+		write_second(s, second);
+	step.mode = STEP_FAULTS;
+	step.why = STEP_OVER_TARGET;
+	step.overhead_ppm = 71000;
+	assert_int_equal(stream_step(s, &step, 10 * STREAM_S), 0);
+	for (uint64_t i = 0; i < 41; i++)
+		assert_int_equal(stream_fault(s, 0x55d000000000 + i * 4096,
+					      i % 3 ? SITE_LEAK : SITE_CACHE, 0),
+				 0);
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(stream_fault(s, 0x7fd000000000, SITE_TABLE, FAULT_MAJOR), 0);
+	assert_int_equal(stream_mark(s, RECORD_TICK, 0, 15 * STREAM_S), 0);
+	step.mode = STEP_EXACT;
+	step.why = STEP_ROOM;
+	step.overhead_ppm = 0;
+	assert_int_equal(stream_step(s, &step, 20 * STREAM_S), 0);
+	for (uint64_t second = 20; second < SECONDS; second++)
+		write_second(s, second);
+	assert_int_equal(stream_counters(s, STREAM_PROC, counter), 0);
+	assert_int_equal(stream_overhead(s, 7 * STREAM_S, 127 * STREAM_S), 0);
+	assert_int_equal(stream_mark(s, RECORD_END, 0, SECONDS * STREAM_S), 0);
+}
+
 static void check_capture(const char *name, void (*write)(struct stream *s))
 {
 	int fd = memfd_create("capture", MFD_CLOEXEC), copy = dup(fd);
@@ -179,6 +217,12 @@ static void test_faults(void **state)
 	check_capture("replay-faults.seepcap", write_faults);
 }
 
+static void test_steps(void **state)
+{
+	(void)state;
+	check_capture("replay-steps.seepcap", write_steps);
+}
+
 static void test_losses(void **state)
 {
 	(void)state;
@@ -191,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_leaks),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests_name("replay", tests, NULL, NULL);

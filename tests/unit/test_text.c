@@ -131,6 +131,22 @@ static void test_basis_is_told_truly(void **state)
 	strbuf_release(&out);
 }
 
+static void test_faults_only_where_there_were_any(void **state)
+{
+	struct report report = *sample_mixed();
+	struct strbuf out = {0};
+
+	(void)state;
+	assert_non_null(strstr(text_of(&report, &out), "\npage faults while "));
+	report.nr_faults = report.nr_faults_all = 0;
+	/* counted, but every event was lost */
+	assert_non_null(strstr(text_of(&report, &out), "\npage faults while "));
+	assert_null(strstr(out.text, " of all, "));
+	report.minor_total = report.major_total = 0;
+	assert_null(strstr(text_of(&report, &out), "page faults while "));
+	strbuf_release(&out);
+}
+
 static void test_leaking_sites_beyond_top_are_hinted_at(void **state)
 {
 	struct report report = *sample_leaks();
@@ -162,8 +178,12 @@ static void test_extreme_numbers_fit(void **state)
 	report.site = &site;
 	report.nr_sites = 1;
 	(void)text_of(&report, &out);
+	report = *sample_mixed();
+	report.faults_s = 0;
+	report.minor_total = UINT64_MAX;
+	(void)text_of(&report, &out);
 	report = *sample_faults();
-	report.duration_s = 0;
+	report.duration_s = report.faults_s = 0;
 	report.minor_total = UINT64_MAX;
 	(void)text_of(&report, &out);
 	strbuf_release(&out);
@@ -277,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_faults_of_several_targets),
 		cmocka_unit_test(test_balance_that_does_not_sum_is_said),
 		cmocka_unit_test(test_basis_is_told_truly),
+		cmocka_unit_test(test_faults_only_where_there_were_any),
 		cmocka_unit_test(test_leaking_sites_beyond_top_are_hinted_at),
 		cmocka_unit_test(test_extreme_numbers_fit),
 		cmocka_unit_test(test_no_memory),

@@ -333,9 +333,134 @@ static void test_changing_period(void **state)
 	check_runs("changing, freed", 64 * KIB, tag_by_time, one_in_three, 0.02);
 }
 
+/* --- distances that nobody said ------------------------------------------------------------------ */
+
+/* As the kernel side packs it: usdt_sized(). */
+static uint16_t given_tag(uint64_t size, double weight)
+{
+	int exponent = ilogb(weight / (double)size);
+	double mantissa = weight / (double)size / ldexp(1, exponent) - 1;
+
+	return (uint16_t)(SEEP_TAG_GIVEN | exponent << 10 | (int)(mantissa * 1024));
+}
+
+static void note_given(struct weights *weights, uint64_t i, uint64_t size, double weight)
+{
+	struct heap_block block = {.addr = i * 16, .birth_ns = i, .size_bytes = size};
+
+	if (weight < (double)size)
+		return;
+	block.tag = given_tag(size, weight);
+	weights_note(weights, &block, weights_of_sample(weights, &block).bytes);
+}
+
+/* Sizes around 1 KiB, some of them larger than the distance by far. */
+static uint64_t any_size(void)
+{
+	return (uint64_t)(512 / (1 - uniform()));
+}
+
+static void check_period(struct weights *weights, double period, double factor)
+{
+	double found = (double)weights_given_period(weights);
+
+	if (found < period / factor || found > period * factor)
+		fail_msg("%.0f, where %.0f is right", found, period);
+	weights_release(weights);
+}
+
+#define GIVEN_NR 5000
+
+/* A block gets as many whole distances as fall into it: what the largest of them gets says nothing. */
+static void test_distance_of_whole_intervals(void **state)
+{
+	struct weights weights = {0};
+	double period, left;
+
+	(void)state;
+	for (period = 3000; period < 3e6; period *= 1.7) {
+		left = period;
+		for (uint64_t i = 1, taken = 0; taken < GIVEN_NR; i++) {
+			uint64_t size = any_size(), nr = 0;
+
+			for (left -= (double)size; left <= 0; nr++)
+				left -= period * log(1 - uniform());
+			if (!nr)
+				continue;
+			taken++;
+			note_given(&weights, i, size, (double)nr * period);
+		}
+		assert_true((double)weights.unseen_bytes > 3 * period);
+		check_period(&weights, period, 1.01);
+	}
+}
+
+/* 1 / p, as weights of fixed periods are. */
+static void test_distance_of_inclusion_weights(void **state)
+{
+	struct weights weights = {0};
+
+	(void)state;
+	for (double period = 3000; period < 3e6; period *= 1.7) {
+		for (uint64_t i = 1, taken = 0; taken < GIVEN_NR; i++) {
+			uint64_t size = any_size();
+			double p = -expm1(-(double)size / period);
+
+			if (uniform() >= p)
+				continue;
+			taken++;
+			note_given(&weights, i, size, (double)size / p);
+		}
+		check_period(&weights, period, 1.2);
+	}
+}
+
+/* What was allocated since the sample before. */
+static void test_distance_of_bytes_since(void **state)
+{
+	struct weights weights = {0};
+	double period = 512 * KIB;
+
+	(void)state;
+	for (uint64_t i = 1; i < GIVEN_NR; i++)
+		note_given(&weights, i, 100, -period * log(1 - uniform()));
+	check_period(&weights, period, 1.5);
+}
+
+static void test_distance_of_few(void **state)
+{
+	struct weights weights = {0};
+
+	(void)state;
+	assert_int_equal(weights_given_period(&weights), 0);
+	/* samples that stand for themselves */
+	note_given(&weights, 1, 100, 100);
+	assert_int_equal(weights_given_period(&weights), 0);
+	assert_int_equal(weights.unseen_bytes, 0);
+	/* large ones alone: the least of them is as near as it gets */
+	note_given(&weights, 2, 65536, 98304);
+	note_given(&weights, 3, 65536, 81920);
+	assert_int_equal(weights_given_period(&weights), 81920);
+	note_given(&weights, 4, 16, 65536);
+	assert_int_equal(weights_given_period(&weights), 65536);
+	assert_int_equal(weights.unseen_bytes, 98304);
+	/* of no bytes, of one, and of as many as there can be */
+	weights_note(&weights, &(struct heap_block){.tag = 0xffff}, 0);
+	weights_note(&weights, &(struct heap_block){.tag = 0xffff}, 1);
+	weights_note(&weights, &(struct heap_block){.tag = 0xffff}, 1ull << 62);
+	weights_note(&weights, &(struct heap_block){.tag = 0xffff}, 1ull << 62);
+	weights_note(&weights, &(struct heap_block){.tag = 0xffff}, 1ull << 62);
+	assert_true(weights_given_period(&weights) == 1ull << 62);
+	weights_release(&weights);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_distance_of_whole_intervals),
+		cmocka_unit_test(test_distance_of_inclusion_weights),
+		cmocka_unit_test(test_distance_of_bytes_since),
+		cmocka_unit_test(test_distance_of_few),
 		cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_weight_of_a_period),

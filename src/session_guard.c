@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * How much is followed: what the guard has decided is done here, and told to the stream.
+ *
+ * A step to more or less is a record. While probes are out no free is seen, so when they go, all that is live is given up
+ * (RECORD_UNWATCHED), and what comes after begins anew. Programs are stilled before the first probe goes and until the
+ * last one is there: a block whose free could be missed is never told of.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "callrate.h"
+#include "guard.h"
+#include "log.h"
+#include "parse.h"
+#include "session_impl.h"
+
+#define COUNTED_PROCESSES 8
+#define MAX_PERIODS 64
+
+struct session_guard {
+	struct guard *guard;
+	struct callrate rate;
+	bool has_rate;
+	struct governor_step step;    /* what holds */
+	uint64_t period[MAX_PERIODS]; /* its tag is the index + 1 */
+	size_t nr_periods;
+	bool faults_in; /* page faults are followed */
+	struct attach faults;
+	pid_t *tgid;
+	size_t cap_tgids;
+	uint64_t tick_ns;
+};
+
+/* --- the call rate, before the attach --- */
+
+struct places {
+	struct callrate_place *item;
+	size_t nr, cap;
+	char (*path)[512]; /* of each process and file */
+	size_t nr_paths, cap_paths;
+};
+
+static int add_places(struct places *p, pid_t tgid, const struct discover_object *object,
+		      const char *path)
+{
+	const struct discover_site *site;
+	size_t i;
+
+	for (i = 0; i < object->nr_sites && p->nr < CALLRATE_MAX_PLACES; i++) {
+		site = &object->site[i];
+		if (ARRAY_GROW(&p->item, &p->cap, p->nr + 1))
+			return -ENOMEM;
+		p->item[p->nr++] = (struct callrate_place){
+			.tgid = tgid,
+			.path = path,
+			.offset = site->file_offset,
+			.frees = site->function->role == ROLE_FREE,
+			.emulated = site->placement.emulated,
+		};
+	}
+	return 0;
+}
+
+static int add_process(struct session *s, struct places *p, const struct session_target *t)
+{
+	struct discover_found *found = NULL;
+	size_t nr = 0, searched = 0, i;
+	struct proc_maps maps;
+	int err;
+
+	proc_maps_init(&maps);
+	err = proc_maps_read(&maps, t->tgid);
+	if (!err)
+		err = discover_process(&s->discover, t->tgid, &maps, &found, &nr, &searched);
+	for (i = 0; i < nr && !err && p->nr_paths < p->cap_paths; i++) {
+		snprintf(p->path[p->nr_paths], sizeof(*p->path), "%s", found[i].kernel_path);
+		err = add_places(p, t->tgid, found[i].object, p->path[p->nr_paths++]);
+	}
+	free(found);
+	proc_maps_release(&maps);
+	return err;
+}
+
+/* Of the first few targets: what is found in one is often found in all. */
+static int find_places(struct session *s, struct places *p)
+{
+	size_t i;
+	int err = 0;
+
+	p->cap_paths = COUNTED_PROCESSES * 16;
+	p->path = calloc(p->cap_paths, sizeof(*p->path));
+	if (!p->path)
+		return -ENOMEM;
+	for (i = 0; i < s->nr_targets && i < COUNTED_PROCESSES && err != -ENOMEM; i++)
+		err = add_process(s, p, s->target[i]);
+	return p->nr ? 0 : -ENOENT;
+}
+
+static uint32_t trap_ns(const struct session *s, bool emulated)
+{
+	return calibration_ns(&s->cost, ATTACH_MULTI, emulated, false);
+}
+
+static void count_calls(struct session *s)
+{
+	struct callrate_options options = {.emulated_ns = trap_ns(s, true),
+					   .stepped_ns = trap_ns(s, false)};
+	struct session_guard *g = s->guard;
+	struct places places = {0};
+	int err = find_places(s, &places);
+
+	if (!err)
+		err = callrate_count(places.item, places.nr, &options, NULL, &g->rate);
+	g->has_rate = !err;
+	if (err)
+		log_verbose("cannot count how often allocators are called: %s", strerror(-err));
+	free(places.item);
+	free(places.path);
+}
+
+/* --- what is followed --- */
+
+static int tag_of(struct session *s, uint64_t period_bytes, uint32_t *tag)
+{
+	struct record_sampling record = {
+		.head = {.kind = RECORD_SAMPLING, .time_ns = session_now_ns()},
+		.period_bytes = period_bytes};
+	struct session_guard *g = s->guard;
+	size_t i;
+
+	for (i = 0; i < g->nr_periods; i++) {
+		if (g->period[i] == period_bytes) {
+			*tag = (uint32_t)i + 1;
+			return 0;
+		}
+	}
+	if (g->nr_periods == MAX_PERIODS)
+		return -ENOSPC;
+	g->period[g->nr_periods++] = period_bytes;
+	*tag = record.tag = (uint32_t)g->nr_periods;
+	return session_feed(s, &record, sizeof(record));
+}
+
+static int set_sampling(struct session *s, uint64_t period_bytes)
+{
+	uint32_t tag = SEEP_TAG_EXACT;
+	int err = 0;
+
+	if (period_bytes > LOADER_MAX_PERIOD)
+		period_bytes = LOADER_MAX_PERIOD;
+	if (period_bytes > 1)
+		err = tag_of(s, period_bytes, &tag);
+	if (!err)
+		loader_set_sampling(s->loader, period_bytes, tag);
+	return err;
+}
+
+static int feed_step(struct session *s, uint64_t time_ns)
+{
+	const struct governor_step *step = &s->guard->step;
+	struct record_step record = {
+		.head = {.kind = RECORD_STEP, .time_ns = time_ns},
+		.mode = step->mode,
+		.why = step->why,
+		.period_bytes = step->period_bytes ? step->period_bytes : 1,
+		.duty_permille = step->duty_permille,
+		.overhead_ppm = step->overhead_ppm,
+	};
+
+	return session_feed(s, &record, sizeof(record));
+}
+
+/* Everything that was sent before programs were stilled has been read: what is live then is given up. */
+static int stop_watching(struct session *s)
+{
+	uint64_t now_ns;
+	size_t i;
+	long nr;
+
+	loader_watch(s->loader, 0);
+	now_ns = session_now_ns();
+	session_turn_off(s);
+	nr = ring_set_drain(s->rings);
+	if (nr < 0)
+		return (int)nr;
+	for (i = 0; i < s->nr_targets; i++)
+		session_forget_blocks(s, s->target[i]->proc);
+	guard_turned(s->guard->guard, session_now_ns(), false);
+	return session_feed_head(s, RECORD_UNWATCHED, 0, now_ns);
+}
+
+static int start_watching(struct session *s)
+{
+	int err = session_turn_on(s);
+
+	s->watched_ns = session_now_ns();
+	loader_watch(s->loader, s->watched_ns);
+	guard_turned(s->guard->guard, s->watched_ns, true);
+	return err;
+}
+
+static int follow_faults(struct session *s, bool wanted)
+{
+	struct session_guard *g = s->guard;
+	size_t i;
+	int err = 0;
+
+	if (wanted == g->faults_in)
+		return 0;
+	if (!wanted) {
+		attach_release(&g->faults);
+		g->faults_in = false;
+		return 0;
+	}
+	for (i = 0; i < s->nr_targets && !err; i++)
+		err = session_feed_mappings(s, s->target[i]);
+	if (!err)
+		err = attach_faults(&g->faults, s->loader, 1);
+	g->faults_in = !err;
+	return err;
+}
+
+static const char *const mode_name[] = {
+	[STEP_EXACT] = "every allocation is followed",
+	[STEP_SAMPLED] = "allocations are sampled",
+	[STEP_WINDOWS] = "allocations are sampled, at times",
+	[STEP_FAULTS] = "page faults alone are followed",
+	[STEP_DETACHED] = "nothing is followed",
+};
+
+static const char *const why_name[] = {
+	[STEP_START] = "of the predicted cost",
+	[STEP_OVER_TARGET] = "probes cost more than --max-overhead",
+	[STEP_OVER_CPU] = "seep uses more than --max-cpu",
+	[STEP_OVER_MEMORY] = "seep uses more than --max-memory",
+	[STEP_ROOM] = "there is room for more",
+};
+
+static void say_step(const struct session *s, const struct governor_step *step)
+{
+	char age[FORMAT_MAX], period[FORMAT_MAX];
+
+	format_duration((double)(session_now_ns() - s->start_ns) / 1e9, age, sizeof(age));
+	format_bytes(step->period_bytes, period, sizeof(period));
+	log_progress_clear();
+	if (step->period_bytes > 1)
+		log_info("after %s: %s, one in %s, because %s", age, mode_name[step->mode], period,
+			 why_name[step->why]);
+	else
+		log_info("after %s: %s, because %s", age, mode_name[step->mode],
+			 why_name[step->why]);
+}
+
+/* Does what the guard has decided, if it differs from what is done. */
+static int take_step(struct session *s, const struct governor_step *step)
+{
+	struct session_guard *g = s->guard;
+	bool is_other = step->mode != g->step.mode || step->period_bytes != g->step.period_bytes;
+	int err = 0;
+
+	g->step = *step;
+	if (is_other)
+		say_step(s, step);
+	if (!step->attached && !s->is_unwatched)
+		err = stop_watching(s);
+	if (!err && is_other)
+		err = follow_faults(s, step->mode == STEP_FAULTS);
+	if (!err &&
+	    (step->mode == STEP_EXACT || step->mode == STEP_SAMPLED || step->mode == STEP_WINDOWS))
+		err = set_sampling(s, step->period_bytes);
+	if (!err && step->attached && s->is_unwatched) {
+		err = start_watching(s);
+		return err ? err : feed_step(s, s->watched_ns);
+	}
+	return !err && is_other ? feed_step(s, session_now_ns()) : err;
+}
+
+/* --- the guard's questions --- */
+
+static int fill_input(struct session *s, struct guard_input *input)
+{
+	struct session_guard *g = s->guard;
+	uint64_t foreign[STAT_NR];
+	size_t i;
+
+	memcpy(input->counter, s->counted, sizeof(input->counter));
+	if (!loader_counters(s->loader, SEEP_SLOT_NONE, foreign))
+		input->counter[STAT_FOREIGN_HITS] = foreign[STAT_FOREIGN_HITS];
+	if (ARRAY_GROW(&g->tgid, &g->cap_tgids, s->nr_targets + 1))
+		return -ENOMEM;
+	for (i = 0, input->nr_tgids = 0; i < s->nr_targets; i++) {
+		if (!s->target[i]->gone && s->target[i]->tgid)
+			g->tgid[input->nr_tgids++] = s->target[i]->tgid;
+	}
+	input->tgid = g->tgid;
+	input->time_ns = session_now_ns();
+	return 0;
+}
+
+/* Calls are counted while nothing is followed: is there room for more? */
+static int count_again(struct session *s)
+{
+	struct session_guard *g = s->guard;
+	struct governor_step step;
+
+	count_calls(s);
+	if (!g->has_rate || guard_counted(g->guard, &g->rate, &step) == GOVERNOR_STAY)
+		return 0;
+	return take_step(s, &step);
+}
+
+int session_guard_tick(struct session *s)
+{
+	struct guard_input input;
+	struct governor_step step;
+	int err;
+
+	if (!s->guard || !s->armed)
+		return 0;
+	err = fill_input(s, &input);
+	if (err)
+		return err;
+	switch (guard_tick(s->guard->guard, &input, &step)) {
+	case GOVERNOR_STAY:
+		return 0;
+	case GOVERNOR_STEP:
+	case GOVERNOR_WINDOW:
+		return take_step(s, &step);
+	case GOVERNOR_COUNT:
+		return count_again(s);
+	}
+	return 0;
+}
+
+/* --- the beginning --- */
+
+/* What was measured meanwhile; without it costs are 0, which reads as not measured. */
+static void take_costs(struct session *s)
+{
+	int err = s->calibrator ? calibrate_finish(s->calibrator, &s->cost) : -ENOENT;
+	enum attach_kind kind = loader_attach_kind(s->loader);
+
+	s->has_cost = !err;
+	if (err)
+		log_verbose("cannot measure what a probe costs here: %s", strerror(-err));
+	else
+		log_verbose("a probe costs %u ns where it is emulated and %u ns where it is "
+			    "single-stepped, with its return %u and %u ns",
+			    calibration_ns(&s->cost, kind, true, false),
+			    calibration_ns(&s->cost, kind, false, false),
+			    calibration_ns(&s->cost, kind, true, true),
+			    calibration_ns(&s->cost, kind, false, true));
+}
+
+static int make_guard(struct session *s)
+{
+	bool session = loader_attach_kind(s->loader) == ATTACH_SESSION;
+	struct guard_options options = {
+		.max_overhead = s->cli->max_overhead,
+		.max_cpu = s->cli->max_cpu,
+		.max_memory_bytes = s->cli->max_memory_bytes,
+		.sample_bytes = s->cli->sample_bytes,
+		.has_faults = true,
+		.system_wide = s->cli->all,
+		.link = loader_attach_kind(s->loader),
+		.calibration = s->has_cost ? &s->cost : NULL,
+		.alloc_program_fd = loader_program_fd(s->loader, session ? PROGRAM_ALLOC_SESSION
+									 : PROGRAM_ALLOC_ENTER),
+		.return_program_fd =
+			session ? -1 : loader_program_fd(s->loader, PROGRAM_ALLOC_RETURN),
+		.free_program_fd = loader_program_fd(s->loader, PROGRAM_FREE_ENTER),
+	};
+
+	s->guard = calloc(1, sizeof(*s->guard));
+	if (!s->guard)
+		return -ENOMEM;
+	attach_init(&s->guard->faults);
+	return guard_new(&options, &s->guard->guard);
+}
+
+/* Says what it will cost. -ECANCELED: more than is allowed whatever is done, and nobody has insisted. */
+static int predict(struct session *s)
+{
+	struct session_guard *g = s->guard;
+	struct governor_prediction prediction;
+	char rate[FORMAT_MAX];
+
+	guard_predict(g->guard, &g->rate, &prediction);
+	format_count((uint64_t)((double)(g->rate.count.calls + g->rate.count.frees) * 1e9 /
+				(double)g->rate.count.counted_ns),
+		     rate, sizeof(rate));
+	log_info("predicted, at %s calls a second: every allocation followed costs %.1f %% of the "
+		 "target's CPU time, sampled %.1f %%",
+		 rate, 100 * prediction.exact, 100 * prediction.sampled);
+	if (!prediction.hopeless || s->cli->force)
+		return 0;
+	log_error("following allocations would cost more than %s, whatever is left out: raise "
+		  "--max-overhead, or go on with --force; 'seep faults' costs less",
+		  s->cli->max_overhead > 0 ? "--max-overhead allows" : "the target's own work");
+	return -ECANCELED;
+}
+
+int session_guard_begin(struct session *s)
+{
+	struct guard_input input = {0};
+	int err;
+
+	take_costs(s);
+	if (s->options->mode != RUN_LEAKS)
+		return 0;
+	err = make_guard(s);
+	if (err)
+		return err;
+	/* What is not limited need not be foreseen, if anything goes. */
+	if (!s->cli->argv && (s->cli->max_overhead > 0 || !s->cli->force))
+		count_calls(s);
+	if (s->guard->has_rate)
+		err = predict(s);
+	if (!err)
+		err = fill_input(s, &input);
+	if (err)
+		return err;
+	guard_start(s->guard->guard, &input, s->guard->has_rate ? &s->guard->rate : NULL,
+		    &s->guard->step);
+	s->is_unwatched = !s->guard->step.attached;
+	return 0;
+}
+
+int session_guard_arm(struct session *s)
+{
+	const struct governor_step *step = s->guard ? &s->guard->step : NULL;
+	int err;
+
+	if (!step)
+		return 0;
+	err = set_sampling(s, step->period_bytes);
+	if (s->is_unwatched)
+		loader_watch(s->loader, 0);
+	else
+		guard_turned(s->guard->guard, s->start_ns, true);
+	if (!err)
+		err = feed_step(s, s->start_ns);
+	if (!err && s->is_unwatched)
+		err = session_feed_head(s, RECORD_UNWATCHED, 0, s->start_ns);
+	if (!err && step->mode == STEP_FAULTS)
+		err = follow_faults(s, true);
+	if (!err && step->mode != STEP_EXACT)
+		say_step(s, step);
+	return err;
+}
+
+void session_guard_release(struct session *s)
+{
+	if (!s->guard)
+		return;
+	attach_release(&s->guard->faults);
+	guard_free(s->guard->guard);
+	free(s->guard->tgid);
+	free(s->guard);
+	s->guard = NULL;
+}
