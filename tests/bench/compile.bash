@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with who sources this
 
 COMPILE_FILES=300
-COMPILE_ROUNDS=3
+COMPILE_ROUNDS=${COMPILE_ROUNDS:-3}
 COMPILE_PROGRAMS="gcc cc1 as" # of each one process a file
 
 # --- measuring -------------------------------------------------------------------------------------
@@ -22,8 +22,7 @@ prepare_compile() {
 	cat >"$WORK/compile/Makefile" <<-'END'
 		OBJECTS := $(patsubst %.c,%.o,$(wildcard *.c))
 		all: $(OBJECTS)
-		%.o: %.c
-			gcc -O1 -c $< -o $@
+		%.o: %.c; gcc -O1 -c $< -o $@
 	END
 }
 

@@ -43,7 +43,7 @@ kernel_kib_of() {
 measure_no_blocks() {
 	say "no live blocks"
 	start_blocks 1
-	start_seep leaks -p "$blocks_pid" --max-overhead off -o /dev/null
+	start_seep leaks -p "$blocks_pid" "${UNGOVERNED[@]}" -o /dev/null
 	sleep "$SETTLE_S"
 	put memory.0.kernel_kib "$(kernel_kib_of "$seep_pid")"
 	stop_seep
@@ -59,7 +59,7 @@ measure_blocks() {
 		return
 	fi
 	start_blocks "$nr"
-	start_seep leaks -p "$blocks_pid" --max-overhead off --max-blocks 16M --json -o "$WORK/blocks.$nr.json"
+	start_seep leaks -p "$blocks_pid" "${UNGOVERNED[@]}" --max-blocks 16M --json -o "$WORK/blocks.$nr.json"
 	echo >&"$blocks_in"
 	IFS= read -r -t 120 -u "$blocks_out" line
 	[ "$line" = "done" ]

@@ -7,8 +7,8 @@
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with who sources this
 
 REDIS_REQUESTS=30000
-REDIS_ROUNDS=3
-GOVERNED_REQUESTS=250000 # some five seconds
+REDIS_ROUNDS=${REDIS_ROUNDS:-3}
+GOVERNED_REQUESTS=500000 # some five seconds
 
 # --- measuring -------------------------------------------------------------------------------------
 
@@ -22,7 +22,7 @@ redis_throughput() {
 measure_redis_exact() {
 	local round=$1 cpu_ms
 	redis_throughput none "$REDIS_REQUESTS" set,get,lpush "$round"
-	start_seep leaks -p "$redis_pid" --max-overhead off --json -o "$WORK/redis.$round.json"
+	start_seep leaks -p "$redis_pid" "${UNGOVERNED[@]}" --json -o "$WORK/redis.$round.json"
 	cpu_ms=$(cpu_ms_of "$seep_pid")
 	redis_throughput seep "$REDIS_REQUESTS" set,get,lpush "$round"
 	cpu_ms=$(($(cpu_ms_of "$seep_pid") - cpu_ms))

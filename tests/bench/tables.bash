@@ -54,7 +54,7 @@ measure_first() {
 	for ((round = 1; round <= FIRST_ROUNDS; round++)); do
 		say "first stack of $name, run $round of $FIRST_ROUNDS"
 		start_worker "$@"
-		start_seep leaks -p "$worker_pid" --max-overhead off -o /dev/null --capture "$WORK/start.seep"
+		start_seep leaks -p "$worker_pid" "${UNGOVERNED[@]}" -o /dev/null --capture "$WORK/start.seep"
 		sleep "$seconds"
 		stop_seep
 		end "$worker_pid" KILL
