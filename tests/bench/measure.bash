@@ -165,18 +165,23 @@ cpu_ms_of() {
 	echo $(((field[11] + field[12]) * 1000 / $(getconf CLK_TCK)))
 }
 
-# What one would write without seep: size and stack by address, and a count by stack. Its probes are set in order, so that
-# the others are there when the last one says so.
+# What one would write without seep to know as much: each block with its size and stack, and by stack what was allocated
+# and freed. Its probes are set in order, so that the others are there when the last one says so.
 start_bpftrace() {
 	local i
 	cat >"$WORK/pairs.bt" <<-END
 		uprobe:$2:malloc { @pending[tid] = arg0; }
 		uretprobe:$2:malloc /@pending[tid]/ {
-			@block[retval] = (@pending[tid], ustack(perf));
-			@count[ustack(perf)] = count();
+			\$stack = ustack(perf);
+			@block[retval] = (@pending[tid], \$stack);
+			@count[\$stack] = count();
+			@bytes[\$stack] = sum(@pending[tid]);
 			delete(@pending[tid]);
 		}
-		uprobe:$2:free { delete(@block[arg0]); }
+		uprobe:$2:free /@block[arg0].0/ {
+			@freed[@block[arg0].1] = count();
+			delete(@block[arg0]);
+		}
 		interval:ms:100 { printf("ready\n"); }
 	END
 	: >"$WORK/bpftrace.out" # the last one's would do for this one's
