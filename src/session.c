@@ -284,6 +284,8 @@ static int tick(struct session *s)
 		err = session_feed_counters(s, false);
 	if (!err)
 		err = session_guard_tick(s);
+	if (!err)
+		err = session_guard_feed(s);
 	now_ns = session_now_ns();
 	if (!err)
 		err = session_feed_head(s, RECORD_TICK, 0, now_ns);

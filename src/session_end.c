@@ -201,6 +201,8 @@ int session_finish(struct session *s)
 		err = session_resync(s);
 	if (!err)
 		err = session_feed_counters(s, true);
+	if (!err)
+		err = session_guard_feed(s);
 	session_settle_targets(s);
 	if (!err)
 		err = name_all(s);

@@ -312,6 +312,19 @@ static int count_again(struct session *s)
 	return take_step(s, &step);
 }
 
+int session_guard_feed(struct session *s)
+{
+	struct record_overhead record = {
+		.head = {.kind = RECORD_OVERHEAD, .time_ns = session_now_ns()}};
+	uint64_t cpu_ns;
+
+	if (!s->guard)
+		return 0;
+	record.spent_ns = guard_overhead(s->guard->guard, &cpu_ns);
+	record.cpu_ns = cpu_ns;
+	return session_feed(s, &record, sizeof(record));
+}
+
 int session_guard_tick(struct session *s)
 {
 	struct guard_input input;

@@ -118,10 +118,32 @@ void session_drop_links(struct session *s, uint32_t slot)
 	session_usdt_forget(s, slot);
 }
 
-void session_release_links(struct session *s)
+/* All of them at once. */
+static void free_probes(struct session *s)
 {
+	struct attach_links **links = calloc(s->nr_links + 1, sizeof(struct attach_links *));
 	size_t i;
 
+	for (i = 0; links && i < s->nr_links; i++) {
+		links[i] = s->link[i].links;
+		s->link[i].links = NULL;
+	}
+	if (links)
+		attach_links_free_all(links, s->nr_links);
+	free(links);
+}
+
+void session_release_links(struct session *s)
+{
+	uint64_t start_ns = session_now_ns();
+	size_t i, nr = 0;
+
+	for (i = 0; i < s->nr_links; i++)
+		nr += s->link[i].links ? s->link[i].nr_sites : 0;
+	free_probes(s);
+	if (nr)
+		log_verbose("%zu probes were taken out in %llu ms", nr,
+			    (unsigned long long)(session_now_ns() - start_ns) / 1000000);
 	for (i = 0; i < s->nr_links; i++)
 		free_link(&s->link[i]);
 	free(s->link);
@@ -327,13 +349,8 @@ int session_turn_on(struct session *s)
 
 void session_turn_off(struct session *s)
 {
-	size_t i;
-
 	s->is_unwatched = true;
-	for (i = 0; i < s->nr_links; i++) {
-		attach_links_free(s->link[i].links);
-		s->link[i].links = NULL;
-	}
+	free_probes(s);
 }
 
 static void sweep_link(struct session *s, const struct session_link *link)

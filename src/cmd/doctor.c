@@ -92,7 +92,8 @@ static bool print_rights(void)
 	else
 		printf("  NO   missing: %s\n", missing);
 	if (!host)
-		printf("  NO   numbers of processes: this is a PID namespace, run it on the host\n");
+		printf("  NO   numbers of processes: this is a PID namespace, run it on the "
+		       "host\n");
 	return all && host;
 }
 

@@ -179,11 +179,9 @@ struct report_group {
 	const char *name;			/* comm or cgroup */
 	uint32_t tgid, nr_processes, nr_exited; /* the first one; how many; of them */
 	uint64_t live_bytes, live_objects;	/* of any age */
-	uint64_t held_bytes, held_objects;
-	uint64_t left_bytes, left_objects;
+	uint64_t held_bytes, held_objects, left_bytes, left_objects;
 	uint64_t alloc_bytes, alloc_objects;
-	struct report_interval live_ci,
-		alloc_ci; /* of bytes; of the former, with what is held and left */
+	struct report_interval live_ci, alloc_ci; /* of bytes; live: held and left ones too */
 	double growth_bytes_per_s;
 	double growth_ci[2];
 };
@@ -203,10 +201,8 @@ struct report_fault_kind {
 	uint64_t minor, major;
 };
 
-/*
- * mode is RUN_LEAKS or RUN_FAULTS of core/record.h, and tells which of the arrays are filled. Of leaks there are faults
- * only where the governor had nothing but them followed for a time.
- */
+/* mode tells which of the arrays are filled: RUN_LEAKS or RUN_FAULTS of core/record.h. The former has faults too, if for
+ * a time nothing else was followed. */
 struct report {
 	uint32_t mode;
 	uint64_t wall_time_s;

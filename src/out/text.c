@@ -210,7 +210,7 @@ void text_header(struct text *text, const char *what, const char *basis)
 	if (report->nr_targets == 1)
 		add_target(text, &report->target[0]);
 	else
-		strbuf_printf(&text->line, "%zu processes", report->nr_targets);
+		strbuf_printf(&text->line, "%s processes", text_count(report->nr_targets).text);
 	strbuf_printf(&text->line, ", %s, %s", text_duration(report->duration_s).text, basis);
 	text_wrap(text, TEXT_INDENT);
 	if (!report->final)

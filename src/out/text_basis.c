@@ -9,6 +9,9 @@
 #include "text.h"
 
 #define MAX_GROUPS 10
+/* Of very many steps, the middle is left out. */
+#define FIRST_STEPS 5
+#define LAST_STEPS 15
 #define NAME_COLUMNS 32
 
 static bool is_exact(struct report_interval ci)
@@ -103,28 +106,42 @@ static void add_why(struct text *text, const struct report_step *step)
 		strbuf_puts(&text->line, why[step->why]);
 }
 
+static void add_step(struct text *text, size_t i)
+{
+	const struct report_step *step = &text->report->step[i];
+
+	strbuf_printf(&text->line, "at %.1f" TEXT_NBSP "s: ", step->at_s);
+	if (i) {
+		add_mode(text, step - 1);
+		strbuf_puts(&text->line, " -> ");
+	}
+	add_mode(text, step);
+	add_why(text, step);
+	text_wrap(text, TEXT_INDENT);
+}
+
 void text_note(struct text *text)
 {
 	const struct report *report = text->report;
-	size_t i;
+	size_t last = report->nr_steps, i;
 
 	if (report->basis_note[0]) {
 		text_add_name(text, report->basis_note, sizeof(report->basis_note));
 		text_wrap(text, TEXT_INDENT);
 	}
-	for (i = 0; i < report->nr_steps; i++) {
+	if (last > FIRST_STEPS + LAST_STEPS + 1)
+		last = FIRST_STEPS;
+	for (i = 0; i < last; i++) {
 		/* how it began is news only when it began with less */
-		if (!i && report->step[i].mode == STEP_EXACT)
-			continue;
-		strbuf_printf(&text->line, "at %.1f" TEXT_NBSP "s: ", report->step[i].at_s);
-		if (i) {
-			add_mode(text, &report->step[i - 1]);
-			strbuf_puts(&text->line, " -> ");
-		}
-		add_mode(text, &report->step[i]);
-		add_why(text, &report->step[i]);
-		text_wrap(text, TEXT_INDENT);
+		if (i || report->step[i].mode != STEP_EXACT)
+			add_step(text, i);
 	}
+	if (last == report->nr_steps)
+		return;
+	strbuf_printf(text->out, "... %s more steps (all of them: -f json)\n",
+		      text_count(report->nr_steps - FIRST_STEPS - LAST_STEPS).text);
+	for (i = report->nr_steps - LAST_STEPS; i < report->nr_steps; i++)
+		add_step(text, i);
 }
 
 /* --- whose ------------------------------------------------------------------------------------ */

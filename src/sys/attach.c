@@ -13,6 +13,7 @@
 
 #include "array.h"
 #include "attach_impl.h"
+#include "closer.h"
 #include "fd.h"
 
 #include <bpf/libbpf.h>
@@ -37,8 +38,7 @@ void attach_init(struct attach *a)
 
 void attach_release(struct attach *a)
 {
-	while (a->nr)
-		fd_close(&a->fd[--a->nr]);
+	closer_close(a->fd, a->nr);
 	free(a->fd);
 	attach_init(a);
 }

@@ -55,6 +55,8 @@ int attach_sites(const struct loader *loader, const struct attach_request *reque
 		 enum attach_what what, struct attach_links **out);
 /* Takes them out. NULL is fine. */
 void attach_links_free(struct attach_links *links);
+/* Takes out many at once, which takes no longer than one does. The pointers may be NULL, and dangle afterwards. */
+void attach_links_free_all(struct attach_links *const *links, size_t nr);
 
 /*
  * A child has its parent's breakpoints in its memory, and runs into them although nobody wants to know. This takes

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "attach_impl.h"
+#include "closer.h"
 #include "uprobe_link.h"
 
 struct attach_links {
@@ -227,6 +229,28 @@ void attach_links_free(struct attach_links *links)
 		return;
 	attach_release(&links->fds);
 	free(links);
+}
+
+void attach_links_free_all(struct attach_links *const *links, size_t nr)
+{
+	size_t nr_fds = 0, at = 0, i;
+	int *fd;
+
+	for (i = 0; i < nr; i++)
+		nr_fds += links[i] ? links[i]->fds.nr : 0;
+	fd = calloc(nr_fds + 1, sizeof(*fd));
+	for (i = 0; i < nr && fd; i++) {
+		if (!links[i])
+			continue;
+		memcpy(fd + at, links[i]->fds.fd, links[i]->fds.nr * sizeof(*fd));
+		at += links[i]->fds.nr;
+		links[i]->fds.nr = 0;
+	}
+	if (fd)
+		closer_close(fd, at);
+	free(fd);
+	for (i = 0; i < nr; i++)
+		attach_links_free(links[i]);
 }
 
 /*

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Allocates little or all the time, as it is told; and a heap of many sizes, of which something is kept. The last two are
+ * known to the byte.
+ */
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "target.h"
+
+#define SMALL 40009
+#define MIDDLE 4001
+#define LARGE 211
+#define SMALL_BYTES 193
+#define MIDDLE_BYTES 7919
+#define LARGE_BYTES 262147
+
+static volatile int is_busy, is_over;
+static pthread_t worker;
+static void *volatile last;
+
+static void pause_ns(long ns)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
+/* A pair each millisecond, with some work; or pairs alone. */
+SITE static void work_once(void)
+{
+	last = malloc(64);
+	free(last);
+}
+
+SITE static void *work(void *arg)
+{
+	(void)arg;
+	while (!is_over) {
+		work_once();
+		if (!is_busy)
+			pause_ns(1000000);
+	}
+	return NULL;
+}
+
+static long governed_begin(void)
+{
+	REQUIRE(!pthread_create(&worker, NULL, work, NULL));
+	return 0;
+}
+
+static long governed_busy(void)
+{
+	is_busy = 1;
+	return 0;
+}
+
+static long governed_quiet(void)
+{
+	is_busy = 0;
+	return 0;
+}
+
+static long governed_end(void)
+{
+	is_over = 1;
+	REQUIRE(!pthread_join(worker, NULL));
+	return 0;
+}
+
+/* Every second one is freed. */
+static void allocate(long nr, size_t bytes, void *(*get)(size_t))
+{
+	void *block;
+	long i;
+
+	for (i = 0; i < nr; i++) {
+		block = get(bytes);
+		REQUIRE(block);
+		if (i % 2)
+			free(block);
+		else
+			last = block;
+	}
+}
+
+SITE static void *heap_small(size_t bytes)
+{
+	return malloc(bytes);
+}
+
+/* calloc() calls nothing that has a probe; realloc(NULL) does. */
+SITE static void *heap_middle(size_t bytes)
+{
+	return realloc(NULL, bytes);
+}
+
+SITE static void *heap_large(size_t bytes)
+{
+	return calloc(bytes, 1);
+}
+
+static long governed_heap(void)
+{
+	allocate(SMALL, SMALL_BYTES, heap_small);
+	allocate(MIDDLE, MIDDLE_BYTES, heap_middle);
+	allocate(LARGE, LARGE_BYTES, heap_large);
+	return 0;
+}
+
+static const struct work works[] = {
+	{"governed_begin", governed_begin}, {"governed_busy", governed_busy},
+	{"governed_quiet", governed_quiet}, {"governed_end", governed_end},
+	{"governed_heap", governed_heap},   {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+	return target_serve(works, argc, argv);
+}
