@@ -80,8 +80,9 @@ judge_compile() {
 	local expected=$((COMPILE_FILES * $(wc -w <<<"$COMPILE_PROGRAMS")))
 	goal compile_time "${fact[compile_overhead_percent.median]:-}" "<= 10" \
 		"compile under -a --max-overhead 5%%: %.1f %% longer, at most 10"
-	goal compile_processes "${fact[compile_processes.min]:-}" "== $expected" \
-		"compile: %d of $expected processes in the report at the least"
+	# Whoever else compiles at the time is in the report, too.
+	goal compile_processes "${fact[compile_processes.min]:-}" ">= $expected" \
+		"compile: %d processes in the report, at least $expected"
 	goal compile_complete "${fact[compile_complete]:-}" "== $COMPILE_ROUNDS" \
 		"compile: balance complete in %d of $COMPILE_ROUNDS runs"
 }
