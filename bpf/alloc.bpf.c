@@ -290,3 +290,9 @@ int floor_session(struct pt_regs *ctx)
 {
 	return 0;
 }
+
+SEC("uprobe")
+int floor_skip(struct pt_regs *ctx)
+{
+	return 1;
+}

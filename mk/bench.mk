@@ -13,3 +13,5 @@ TARGET_LIBS_floor := $(LIB_OBJ) $(LIBS)
 TARGET_LIBS_launch := $(LIB_OBJ) $(LIBS)
 
 $(BUILD)/tests/bench/floor $(BUILD)/tests/bench/launch $(BUILD)/tests/bench/stacks $(BUILD)/tests/bench/tables: $(LIB_OBJ)
+
+TARGET_CFLAGS_leaky_module := -shared -fPIC

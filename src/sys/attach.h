@@ -45,6 +45,7 @@ struct attach_links;
 enum attach_what {
 	ATTACH_ALLOCATORS, /* what seep is for */
 	ATTACH_NOTHING, /* the same probes, empty: what they cost without what we do in them; to measure */
+	ATTACH_NO_RETURNS, /* likewise, where no call is sampled: sessions skip the return; -EOPNOTSUPP without sessions */
 	ATTACH_STACKS,	  /* entries alone that walk the stack; to measure */
 	ATTACH_NO_STACKS, /* entries alone, empty; to measure */
 };

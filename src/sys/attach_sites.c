@@ -39,6 +39,9 @@ static struct site_programs choose_programs(const struct loader *loader, enum at
 		return (struct site_programs){plain_kind(kind), stack, -1, stack};
 	case ATTACH_NO_STACKS:
 		return (struct site_programs){plain_kind(kind), floor, -1, floor};
+	case ATTACH_NO_RETURNS:
+		return (struct site_programs){kind, loader_program_fd(loader, PROGRAM_FLOOR_SKIP),
+					      -1, floor};
 	case ATTACH_NOTHING:
 		if (kind == ATTACH_SESSION)
 			return (struct site_programs){
@@ -207,7 +210,9 @@ int attach_sites(const struct loader *loader, const struct attach_request *reque
 	if (!links)
 		return -ENOMEM;
 	attach_init(&links->fds);
-	if (programs.kind != ATTACH_PERF)
+	if (what == ATTACH_NO_RETURNS && programs.kind != ATTACH_SESSION)
+		err = -EOPNOTSUPP;
+	if (!err && programs.kind != ATTACH_PERF)
 		err = attach_multi(&links->fds, request, &programs);
 	for (i = 0; i < request->nr && !err && programs.kind == ATTACH_PERF; i++)
 		err = attach_perf(&links->fds, request, i, &programs);

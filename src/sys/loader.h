@@ -36,6 +36,7 @@ enum loader_program {
 	PROGRAM_FLOOR, /* empty; of a perf event, whatever the others are tied by */
 	PROGRAM_FLOOR_MULTI,
 	PROGRAM_FLOOR_SESSION, /* which traps the return as well */
+	PROGRAM_FLOOR_SKIP,    /* ... and which does not */
 	PROGRAM_STACK,	       /* stacks alone: to measure */
 	PROGRAM_MMAP_ENTER,
 	PROGRAM_MMAP_EXIT,

@@ -19,6 +19,7 @@ struct bpf_program *loader_program(const struct loader *l, enum loader_program p
 		[PROGRAM_FLOOR] = l->skel->progs.probe_floor,
 		[PROGRAM_FLOOR_MULTI] = l->skel->progs.floor_multi,
 		[PROGRAM_FLOOR_SESSION] = l->skel->progs.floor_session,
+		[PROGRAM_FLOOR_SKIP] = l->skel->progs.floor_skip,
 		[PROGRAM_STACK] = l->skel->progs.probe_stack,
 		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
 		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
@@ -57,6 +58,7 @@ static bool is_wanted(const struct loader *l, enum loader_program program,
 	case PROGRAM_FLOOR_MULTI: /* sweeps, too */
 		return l->kind != ATTACH_PERF;
 	case PROGRAM_FLOOR_SESSION:
+	case PROGRAM_FLOOR_SKIP:
 		return options->measuring && l->kind == ATTACH_SESSION;
 	case PROGRAM_STACK:
 		return options->measuring;
@@ -100,7 +102,8 @@ int loader_choose_links(const struct loader *l)
 	static const enum loader_program multi[] = {PROGRAM_ALLOC_ENTER, PROGRAM_ALLOC_RETURN,
 						    PROGRAM_FREE_ENTER, PROGRAM_FLOOR_MULTI,
 						    PROGRAM_STACK};
-	static const enum loader_program session[] = {PROGRAM_ALLOC_SESSION, PROGRAM_FLOOR_SESSION};
+	static const enum loader_program session[] = {PROGRAM_ALLOC_SESSION, PROGRAM_FLOOR_SESSION,
+						      PROGRAM_FLOOR_SKIP};
 	size_t i;
 	int err = 0;
 

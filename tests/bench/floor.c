@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * floor PID: the least that probes can cost. Sets seep's own probes in a process, at the same sites
- * and with the same kind of link, but with programs that do nothing. Prints "ready PID" with its
- * own, and takes them out when its input ends or it is killed.
+ * floor [-s] PID: the least that probes can cost. Sets seep's own probes in a process, at the same sites
+ * and with the same kind of link, but with programs that do nothing; with -s as where no call is sampled, so
+ * that no return is trapped. Prints "ready PID" with its own, and takes them out when its input ends or it is
+ * killed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@
 #define MAX_SITES 256
 
 /* As long as this process lives: nothing is ever taken out but by its end. */
-static int attach_found(const struct loader *loader, pid_t tgid, const struct discover_found *found)
+static int attach_found(const struct loader *loader, pid_t tgid, const struct discover_found *found,
+			enum attach_what what)
 {
 	const struct discover_site *site[MAX_SITES];
 	struct attach_request request = {
@@ -28,10 +30,11 @@ static int attach_found(const struct loader *loader, pid_t tgid, const struct di
 
 	for (; request.nr < found->object->nr_sites && request.nr < MAX_SITES; request.nr++)
 		site[request.nr] = &found->object->site[request.nr];
-	return attach_sites(loader, &request, ATTACH_NOTHING, &links);
+	return attach_sites(loader, &request, what, &links);
 }
 
-static int attach_process(const struct loader *loader, struct discover *discover, pid_t tgid)
+static int attach_process(const struct loader *loader, struct discover *discover, pid_t tgid,
+			  enum attach_what what)
 {
 	struct discover_found *found = NULL;
 	size_t nr = 0, nr_searched, i;
@@ -45,7 +48,7 @@ static int attach_process(const struct loader *loader, struct discover *discover
 	if (!err && !nr)
 		err = -ENOENT;
 	for (i = 0; i < nr && !err; i++)
-		err = attach_found(loader, tgid, &found[i]);
+		err = attach_found(loader, tgid, &found[i], what);
 	free(found);
 	proc_maps_release(&maps);
 	return err;
@@ -60,13 +63,19 @@ int main(int argc, char **argv)
 					 .max_frames = 1,
 					 .measuring = true};
 	struct kernel_features features;
+	enum attach_what what = ATTACH_NOTHING;
 	struct loader *loader = NULL;
 	struct discover discover;
 	char byte;
 	int err;
 
+	if (argc == 3 && !strcmp(argv[1], "-s")) {
+		what = ATTACH_NO_RETURNS;
+		argc--;
+		argv++;
+	}
 	if (argc != 2 || atoi(argv[1]) <= 0) {
-		fprintf(stderr, "usage: floor PID\n");
+		fprintf(stderr, "usage: floor [-s] PID\n");
 		return 2;
 	}
 	discover_init(&discover);
@@ -74,7 +83,7 @@ int main(int argc, char **argv)
 	kernel_raise_limits();
 	err = loader_new(&options, &features, &loader);
 	if (!err)
-		err = attach_process(loader, &discover, atoi(argv[1]));
+		err = attach_process(loader, &discover, atoi(argv[1]), what);
 	if (err) {
 		fprintf(stderr, "floor: cannot attach to %s: %s\n", argv[1], strerror(-err));
 	} else {

@@ -42,14 +42,22 @@ end() {
 
 # --- the pair program ------------------------------------------------------------------------------
 
-start_pairs() {
-	local cpu
-	cpu=$(($(nproc) - 1))
-	pairs_log=$WORK/pairs.${1//,/-}.log
-	LD_LIBRARY_PATH=$LIBS taskset -c "$cpu" "$HELPERS/pairs" "$1" >"$pairs_log" &
+# start_pairs_with NAME PRELOAD COMMAND...: on one CPU, but threads go where they like. pairs_pid, pairs_log.
+start_pairs_with() {
+	local name=$1 preload=$2 pin=()
+	shift 2
+	[ "$name" = threads ] || pin=(taskset -c "$(($(nproc) - 1))")
+	pairs_log=$WORK/pairs.$name.log
+	LD_PRELOAD=$preload LD_LIBRARY_PATH=$LIBS "${pin[@]}" "$@" >"$pairs_log" &
 	pairs_pid=$!
 	children+=("$pairs_pid")
-	sleep 0.2
+	sleep 0.3
+}
+
+pairs_library=libc.so.6 # whose malloc() it is
+
+start_pairs() {
+	start_pairs_with "${1//,/-}" "" "$HELPERS/pairs" "$1"
 }
 
 stop_pairs() {
@@ -104,11 +112,12 @@ close_pipe() {
 	exec {fd}>&-
 }
 
+# start_floor [-s] PID
 start_floor() {
 	local word
 	open_pipes floor
 	floor_in=$pipe_in floor_out=$pipe_out
-	"$HELPERS/floor" "$1" <"$WORK/floor.in" >"$WORK/floor.out" {floor_in}>&- {floor_out}>&- &
+	"$HELPERS/floor" "$@" <"$WORK/floor.in" >"$WORK/floor.out" {floor_in}>&- {floor_out}>&- &
 	children+=("$!")
 	read -r -t 60 -u "$floor_out" word floor_pid || die "the floor probes are not there after 60 s"
 	[ "$word" = ready ] || die "floor said '$word'"
@@ -156,18 +165,23 @@ cpu_ms_of() {
 	echo $(((field[11] + field[12]) * 1000 / $(getconf CLK_TCK)))
 }
 
-# What one would write without seep: size and stack by address, and a count by stack. Its probes are set in order, so that
-# the others are there when the last one says so.
+# What one would write without seep to know as much: each block with its size and stack, and by stack what was allocated
+# and freed. Its probes are set in order, so that the others are there when the last one says so.
 start_bpftrace() {
 	local i
 	cat >"$WORK/pairs.bt" <<-END
 		uprobe:$2:malloc { @pending[tid] = arg0; }
 		uretprobe:$2:malloc /@pending[tid]/ {
-			@block[retval] = (@pending[tid], ustack(perf));
-			@count[ustack(perf)] = count();
+			\$stack = ustack(perf);
+			@block[retval] = (@pending[tid], \$stack);
+			@count[\$stack] = count();
+			@bytes[\$stack] = sum(@pending[tid]);
 			delete(@pending[tid]);
 		}
-		uprobe:$2:free { delete(@block[arg0]); }
+		uprobe:$2:free /@block[arg0].0/ {
+			@freed[@block[arg0].1] = count();
+			delete(@block[arg0]);
+		}
 		interval:ms:100 { printf("ready\n"); }
 	END
 	: >"$WORK/bpftrace.out" # the last one's would do for this one's
@@ -202,10 +216,11 @@ stop_blocks() {
 	close_pipe "$blocks_out"
 }
 
+# start_redis MODULE
 start_redis() {
 	local i
 	LD_LIBRARY_PATH=$LIBS redis-server --port 0 --unixsocket "$WORK/redis.sock" --save '' --appendonly no \
-		--dir "$WORK" >"$WORK/redis.log" 2>&1 &
+		--dir "$WORK" --loadmodule "$1" >"$WORK/redis.log" 2>&1 &
 	redis_pid=$!
 	children+=("$redis_pid")
 	for ((i = 0; i < 100; i++)); do

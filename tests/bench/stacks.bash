@@ -139,6 +139,11 @@ judge_stacks() {
 
 # --- the table -------------------------------------------------------------------------------------
 
+print_stacks() {
+	print_stack_paths
+	print_stack_programs
+}
+
 print_stack_paths() {
 	local mode frames
 	declare -A title=([same]="always the same" [three]="three in turn" [varied]="2048 in turn: new ones")

@@ -31,6 +31,7 @@ measure_tables() {
 		done >>"$WORK/tables"
 		"$HELPERS/symbols" -n "$SYMBOL_ADDRESSES" "${file[large]}" | awk 'NR == 1 { print $1 }' >>"$WORK/names"
 	done
+	measure_first_stacks
 }
 
 # start_worker COMMAND...: something that allocates; returns when it is in the middle of it. worker_pid.
@@ -53,7 +54,7 @@ measure_first() {
 	for ((round = 1; round <= FIRST_ROUNDS; round++)); do
 		say "first stack of $name, run $round of $FIRST_ROUNDS"
 		start_worker "$@"
-		start_seep leaks -p "$worker_pid" -o /dev/null --capture "$WORK/start.seep"
+		start_seep leaks -p "$worker_pid" "${UNGOVERNED[@]}" -o /dev/null --capture "$WORK/start.seep"
 		sleep "$seconds"
 		stop_seep
 		end "$worker_pid" KILL
