@@ -60,17 +60,6 @@ static __always_inline bool is_unwatched(const struct block_value *block)
 	return block->birth_ns < watched_since;
 }
 
-/*
- * When a block ends, to a tick of the clock, 1 to 10 ms: what an exact time would tell of its life is not worth the 40 ns
- * that it takes. A birth has to be exact, as it tells the block from others at its address.
- */
-static __always_inline __u64 end_of(const struct block_value *block)
-{
-	__u64 now = bpf_ktime_get_coarse_ns();
-
-	return now > block->birth_ns ? now : block->birth_ns;
-}
-
 static __always_inline void count_free(struct context *c)
 {
 	count_in(c->counters, STAT_FREES, 1);

@@ -106,7 +106,7 @@ enum free_flags {
 };
 
 struct event_free {
-	struct event_head head; /* time_ns: to a tick of the clock, some ms; not before the birth */
+	struct event_head head;
 	__u64 addr;
 	__u64 birth_ns;
 	__u64 sized; /* SEEP_SIZED() */

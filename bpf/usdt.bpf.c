@@ -125,6 +125,6 @@ int usdt_free(struct pt_regs *ctx)
 	if (is_unwatched(&block))
 		return 0;
 	count_free(&c);
-	send_free(&c, &key, &block, 0, end_of(&block));
+	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
 	return 0;
 }

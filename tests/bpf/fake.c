@@ -470,11 +470,6 @@ long bpf_probe_read_user(void *to, unsigned int size, const void *from)
 
 /* --- who and when --- */
 
-unsigned long long bpf_ktime_get_coarse_ns(void)
-{
-	return fake.now_ns / FAKE_TICK_NS * FAKE_TICK_NS;
-}
-
 unsigned long long bpf_ktime_get_ns(void)
 {
 	return ++fake.now_ns;

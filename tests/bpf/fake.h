@@ -14,8 +14,6 @@
 #include <stdint.h>
 
 /* What runs now. Set freely. */
-#define FAKE_TICK_NS 4000 /* of the coarse clock */
-
 struct fake_current {
 	void *task; /* also the key into task storage */
 	void *regs; /* bpf_task_pt_regs() */
