@@ -130,7 +130,7 @@ struct thread {
  * Most threads have their state here, at a place given by their number: one look into an array, where task storage
  * takes a call. Who finds the place taken goes to task storage.
  */
-#define THREAD_CACHE_PLACES 1024
+#define THREAD_CACHE_PLACES 512
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -18,8 +18,10 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
-#define MAX_CLOSE 16	   /* targets that are looked at more often than others */
-#define MAX_MAPPINGS 65536 /* 2 MiB */
+#define MAX_CLOSE 16 /* targets that are looked at more often than others */
+#define MAX_MAPPINGS                                                                               \
+	65536 /* 2.5 MiB, where targets come by themselves; and of each that was named: */
+#define MAX_MAPPINGS_OF_ONE 4096
 #define TABLES_WAIT_MS 3000
 #define NAMES_WAIT_NS 2000000000ull
 #define MAX_TARGETS 8192 /* at once, of all processes or a cgroup's */
@@ -87,6 +89,13 @@ static uint32_t max_targets(const struct session *s)
 	return nr > s->nr_targets + MIN_SPARE ? nr : (uint32_t)s->nr_targets + MIN_SPARE;
 }
 
+static uint32_t max_mappings(const struct session *s)
+{
+	uint64_t nr = (s->nr_targets + 1) * MAX_MAPPINGS_OF_ONE;
+
+	return session_is_open(s) || nr > MAX_MAPPINGS ? MAX_MAPPINGS : (uint32_t)nr;
+}
+
 static int load(struct session *s)
 {
 	struct loader_options options = {
@@ -97,7 +106,7 @@ static int load(struct session *s)
 		.max_stacks = (uint32_t)s->cli->max_stacks,
 		.max_targets = max_targets(s),
 		.max_frames = SEEP_MAX_FRAMES,
-		.max_mappings = MAX_MAPPINGS,
+		.max_mappings = max_mappings(s),
 		.check_stacks = s->cli->check_stacks,
 		.link = (enum attach_kind)s->cli->link,
 		.follow = {.children = s->cli->follow,
@@ -303,17 +312,6 @@ static int tick(struct session *s)
 	return report_if_due(s);
 }
 
-/* A burst is noticed the sooner for it. With many targets reading their counters would cost too much. */
-static int guard_tick_early(struct session *s)
-{
-	int err;
-
-	if (!s->guard || s->nr_targets > MAX_CLOSE)
-		return 0;
-	err = session_count(s);
-	return err ? err : session_guard_tick(s);
-}
-
 bool session_take_signal(struct session *s)
 {
 	struct signalfd_siginfo info;
@@ -347,7 +345,7 @@ static int on_event(struct session *s, uint64_t source)
 			return 0;
 		if (++s->ticks % (PROGRESS_TICKS * GUARD_TICKS) == 0)
 			session_show_progress(s);
-		return s->ticks % GUARD_TICKS ? guard_tick_early(s) : tick(s);
+		return s->ticks % GUARD_TICKS ? session_guard_tick_early(s) : tick(s);
 	case SOURCE_SIGNAL:
 		(void)session_take_signal(s);
 		return 0;

@@ -18,6 +18,7 @@
 #include "session_impl.h"
 
 #define COUNTED_PROCESSES 8
+#define MAX_CLOSE 16 /* targets that are looked at more often than others */
 #define MAX_PERIODS 64
 
 struct session_guard {
@@ -346,6 +347,18 @@ int session_guard_tick(struct session *s)
 		return count_again(s);
 	}
 	return 0;
+}
+
+/* A burst is noticed the sooner for it. With many targets reading their counters would cost too much. */
+int session_guard_tick_early(struct session *s)
+{
+	int err;
+
+	(void)loader_grow_blocks(s->loader);
+	if (!s->guard || s->nr_targets > MAX_CLOSE)
+		return 0;
+	err = session_count(s);
+	return err ? err : session_guard_tick(s);
 }
 
 /* --- the beginning --- */

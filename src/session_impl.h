@@ -189,6 +189,8 @@ int session_guard_begin(struct session *s);
 int session_guard_arm(struct session *s);
 /* After session_count(), or when counters have been fed. */
 int session_guard_tick(struct session *s);
+/* Between two of the ticks of the session. */
+int session_guard_tick_early(struct session *s);
 /* What was spent, and of how much. */
 int session_guard_feed(struct session *s);
 void session_guard_release(struct session *s);

@@ -67,7 +67,7 @@ static struct bpf_map *stack_table(const struct seep_bpf *skel, uint32_t table)
 static int configure_stacks(const struct loader *l, const struct loader_options *options,
 			    const struct kernel_features *features)
 {
-	static const uint32_t part[SEEP_STACK_TABLES] = {1, 1, 2, 8};
+	static const uint32_t part[SEEP_STACK_TABLES] = {1, 2, 4, 16};
 	uint32_t table, nr;
 	int err = 0;
 

@@ -72,7 +72,7 @@ struct loader_options {
 	uint32_t nr_rings;   /* 0: one for each CPU, at most 8 */
 	uint64_t ring_bytes; /* that one ring may grow to; a power of two */
 	uint32_t max_blocks, max_targets;
-	uint32_t max_stacks; /* of up to 23 frames, and of up to 55; fewer that are deeper */
+	uint32_t max_stacks; /* of up to 23 frames; fewer that are deeper */
 	uint32_t max_frames;
 	uint32_t max_mappings; /* executable ones, of all targets */
 	struct loader_follow follow;

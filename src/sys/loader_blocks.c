@@ -12,11 +12,11 @@
 #define BATCH 4096
 #define SHARD_BYTES (sizeof(struct block_set) * SEEP_BLOCK_SHARD_SETS)
 #define SHARD_BLOCKS (SEEP_BLOCK_SHARD_SETS * SEEP_BLOCK_WAYS)
-#define FIRST_SHARDS 2u /* 2 MiB, for 65536 blocks at most */
+#define FIRST_SHARDS 1u /* 1 MiB, for 32768 blocks at most */
 /* Fewer blocks than this are not worth a table: a hash alone holds exactly what was asked for. */
 #define TABLE_MIN_BLOCKS (2 * FIRST_SHARDS * SHARD_BLOCKS)
 /* A hash takes 16 bytes of memory for each block that it might hold. It is for those that find their set full. */
-#define HASH_SHARE 16
+#define HASH_SHARE 32
 #define HASH_MIN 65536u
 #define OVERFLOW_SHARE 64 /* one place of so many: then the table is some three quarters full */
 
@@ -121,6 +121,8 @@ static void *grow(void *arg)
 static int grow_end(struct loader *l)
 {
 	(void)pthread_join(l->grower, NULL);
+	/* What came while it was too small says nothing of how it is now. */
+	l->hash_seen = __atomic_load_n(&l->skel->bss->blocks_in_hash, __ATOMIC_RELAXED);
 	l->is_growing = l->has_grown = false;
 	if (l->grow_error) /* not again and again */
 		l->max_block_shards = l->nr_block_shards;
@@ -151,7 +153,6 @@ int loader_grow_blocks(struct loader *l)
 	if (l->nr_block_shards >= l->max_block_shards ||
 	    in_hash - l->hash_seen < room / OVERFLOW_SHARE)
 		return 0;
-	l->hash_seen = in_hash;
 	l->is_growing = !pthread_create(&l->grower, NULL, grow, l);
 	return l->is_growing ? 0 : -EAGAIN;
 }
