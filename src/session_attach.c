@@ -13,6 +13,9 @@
 #define REFRESH_NS 100000000ull /* between two looks at the mappings of one target, at most */
 /* One that has changed is looked at as soon as that takes no more than one part in so many of the time. */
 #define REFRESH_SHARE 20
+/* But a library comes in several mappings, and brings others along: so much at a time is looked at as it comes. */
+#define BURST_NS 50000000ull
+#define BURST_EVERY_NS 1000000000ull
 /* A new image maps its libraries at once, and may be over in milliseconds. */
 #define REFRESH_YOUNG_NS 500000ull
 #define YOUNG_NS 1000000000ull
@@ -117,6 +120,8 @@ static uint64_t refresh_pause(const struct session_target *t, uint64_t now_ns)
 
 	if (t->exec_ns && now_ns - t->exec_ns < YOUNG_NS)
 		return REFRESH_YOUNG_NS;
+	if (t->stale && (now_ns - t->burst_ns > BURST_EVERY_NS || t->burst_took_ns < BURST_NS))
+		return REFRESH_YOUNG_NS;
 	return pause_ns < REFRESH_NS ? pause_ns : REFRESH_NS;
 }
 
@@ -154,6 +159,11 @@ int session_refresh_target(struct session *s, struct session_target *t)
 	if (err == -ESRCH)
 		t->stale = true; /* what is known of it is added when its end has been told */
 	t->refresh_took_ns = session_now_ns() - now_ns;
+	if (now_ns - t->burst_ns > BURST_EVERY_NS) {
+		t->burst_ns = now_ns;
+		t->burst_took_ns = 0;
+	}
+	t->burst_took_ns += t->refresh_took_ns;
 	return err;
 }
 

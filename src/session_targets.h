@@ -34,10 +34,11 @@ struct session_target {
 	bool stale;	       /* what it maps has changed, or may have */
 	uint32_t unknown_code; /* loader_unknown_code() when it was last looked at */
 	uint64_t refreshed_ns, refresh_took_ns;
-	uint64_t doubted_ns;	   /* when names were last asked for that would not do */
-	bool in_doubt;		   /* look again, even if the mappings are the same */
-	uint64_t counted[STAT_NR]; /* as last read */
-	uint64_t exec_ns;	   /* its image is as old as that; 0: older than the run */
+	uint64_t burst_ns, burst_took_ns; /* looks since then, and what they took in all */
+	uint64_t doubted_ns;		  /* when names were last asked for that would not do */
+	bool in_doubt;			  /* look again, even if the mappings are the same */
+	uint64_t counted[STAT_NR];	  /* as last read */
+	uint64_t exec_ns;		  /* its image is as old as that; 0: older than the run */
 };
 
 struct session_slot {
