@@ -231,7 +231,7 @@ left_alone() {
 
 command_from_its_start() {
 	local allocs
-	LD_LIBRARY_PATH=$WORK/lib timeout -k 5 "$DEADLINE" "$SEEP" record -o "$WORK/usdt.seep" -- \
+	LD_LIBRARY_PATH=$WORK/lib timeout -k 5 "$DEADLINE" "$SEEP" record "${UNLIMITED[@]}" -o "$WORK/usdt.seep" -- \
 		"$E2E/usdt" usdt_leak usdt_churn usdt_allocs >"$WORK/command.out" 2>"$WORK/seep.err"
 	read_capture
 	allocs=$(sed -n 's/^done usdt_allocs //p' "$WORK/command.out")
