@@ -145,12 +145,19 @@ static int refresh(struct session *s, struct session_target *t)
 	return err;
 }
 
+/* What a command maps before its exec is ours. If nobody tells of that, it is believed to have come after a second. */
+static bool is_before_exec(const struct session *s, const struct session_target *t, uint64_t now_ns)
+{
+	return s->cli->argv && t->tgid == s->spawn.pid && !t->exec_ns &&
+	       (!s->armed || now_ns - s->start_ns < YOUNG_NS);
+}
+
 int session_refresh_target(struct session *s, struct session_target *t)
 {
 	uint64_t now_ns = session_now_ns();
 	int err;
 
-	if (t->gone || !t->tgid ||
+	if (t->gone || !t->tgid || is_before_exec(s, t, now_ns) ||
 	    (s->armed && now_ns - t->refreshed_ns < refresh_pause(t, now_ns)))
 		return 0;
 	t->refreshed_ns = now_ns;
