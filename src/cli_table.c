@@ -102,7 +102,7 @@ static const struct cli_option options[] = {
 	 "live blocks that the kernel side can hold;\n4M without it"},
 	{"max-stacks", 0, CLI_SIZE, LIVE, FIELD(max_stacks), 1, 1u << 20, "N",
 	 "a number of stacks from 1 to 1M, such as 64K",
-	 "different stacks of each size that the kernel\nside can hold; 64K without it"},
+	 "different stacks that the kernel side can hold,\nfewer of deep ones; 64K without it"},
 	{"ring-size", 0, CLI_POWER, LIVE, FIELD(ring_bytes), 4096, 1u << 30, "SIZE",
 	 "a power of two from 4K to 1G, such as 8M",
 	 "what each ring buffer may grow to, a power of\ntwo; 8M without it"},

@@ -232,7 +232,7 @@ void session_say_nameless(const struct session *s, const struct report *report);
 int session_usdt_process(struct session *s, const struct session_target *t, bool *brings);
 int session_usdt_command(struct session *s, const struct session_target *t,
 			 const struct discover_files *files, bool *brings);
-/* Takes those of a process out, SEEP_SLOT_NONE: of all. session_detach() does it. */
+/* Takes those of a process out, SEEP_SLOT_NONE: of all. session_drop_links() does it for one. */
 void session_usdt_forget(struct session *s, uint32_t slot);
 /* "2 probes that it brings along (otel_memory), ..."; false: it has none. */
 bool session_usdt_describe(const struct session *s, uint32_t slot, struct strbuf *out);

@@ -24,7 +24,7 @@
  *		switch (guard_tick(guard, &input, &step)) {
  *		case GOVERNOR_STEP:	tell RECORD_STEP; loader_set_sampling(step.period_bytes); and:
  *		case GOVERNOR_WINDOW:	attach or detach by step.attached; then guard_turned(guard, now, step.attached)
- *					and RECORD_UNWATCHED, or loader_watched_since() and RECORD_STEP
+ *					and RECORD_UNWATCHED, or loader_watch() and RECORD_STEP
  *		case GOVERNOR_COUNT:	if (!callrate_count(...)) and guard_counted() == GOVERNOR_STEP: as above
  *		}
  *	at the end:
