@@ -80,7 +80,7 @@ void session_say_ready(const struct session *s)
 {
 	struct strbuf what = {0};
 
-	if (s->cli->all || s->cli->cgroup)
+	if (session_is_for_all(s))
 		say_all(s, &what);
 	else
 		say_each(s, &what);

@@ -40,13 +40,37 @@ static int check_target(struct session *s, const struct session_target *t)
 	return 0;
 }
 
+/* Nobody can say who will map the same files. */
+static int check_others(struct session *s)
+{
+	char why[HAZARD_WHY_BYTES];
+
+	if (!session_is_for_all(s) || !hazard_check_anybody(&s->hazards, why, sizeof(why)))
+		return 0;
+	log_error("--all and --cgroup set probes in every process that maps a file, which is too "
+		  "dangerous here: %s; give processes with -p PID",
+		  why);
+	return -ENOTSUP;
+}
+
+bool session_may_probe_all(struct session *s)
+{
+	char why[HAZARD_WHY_BYTES];
+	int err = hazard_check_anybody(&s->hazards, why, sizeof(why));
+
+	if (err)
+		log_debug("files are probed in each process by itself: %s", why);
+	return !err;
+}
+
 int session_check_hazards(struct session *s)
 {
 	size_t i;
-	int err = 0;
+	int err;
 
 	if (s->options->mode != RUN_LEAKS)
 		return 0;
+	err = check_others(s);
 	for (i = 0; i < s->nr_targets && !err; i++)
 		err = check_target(s, s->target[i]);
 	return err;

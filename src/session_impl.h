@@ -46,6 +46,7 @@ struct session_object {
 	const struct discover_object *object;
 	uint32_t nr_processes; /* that it was to be probed in, ever */
 	bool is_wide;	       /* it is probed in all */
+	bool is_refused;       /* the kernel would not have it so, and would not the next time */
 };
 
 struct session {
@@ -89,8 +90,6 @@ struct session {
 	size_t nr_links, cap_links;
 	struct session_object *object;
 	size_t nr_objects, cap_objects;
-	struct map64
-		looked_at; /* files by device and inode: what is probed in all processes, if anything */
 	int epoll, timer, signals;
 	struct session_guard *guard; /* session_guard.c; NULL: page faults are what is followed */
 	bool has_cost;
@@ -163,6 +162,8 @@ int session_refresh_stale(struct session *s);
 /* Probes what was found, where it is not probed yet. */
 int session_attach_found(struct session *s, struct session_target *t,
 			 const struct discover_found *found, size_t nr);
+/* Whether nothing is to be done about an object (NULL: not searched yet) where all processes are probed. */
+bool session_is_settled(const struct session *s, const struct discover_object *object);
 /* A child has been born whose parent has probes of its own. */
 void session_count_child(struct session *s, struct session_target *child,
 			 const struct session_target *parent);
@@ -241,7 +242,9 @@ void session_usdt_release(struct session *s);
 
 /* session_hazard.c */
 
-/* Says which target return probes would kill on this kernel; 0: none. Warns of debuggers. */
+/* Says which target return probes would kill on this kernel, or that they may kill others; 0: none. Warns of debuggers. */
 int session_check_hazards(struct session *s);
+/* Whether a file may be probed in all processes that map it: they might be of any kind. */
+bool session_may_probe_all(struct session *s);
 
 #endif

@@ -65,6 +65,8 @@ void session_remove_target(struct session *s, struct session_target *t);
 void session_release_targets(struct session *s);
 /* Whether targets come and go by themselves. */
 bool session_is_open(const struct session *s);
+/* Whether files are probed in all that map them from the start, targets or not. */
+bool session_is_for_all(const struct session *s);
 /* Names of that incarnation are wanted no more when many others have ended since. */
 void session_bury(struct session *s, uint32_t proc);
 
