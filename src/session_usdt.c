@@ -31,7 +31,7 @@ struct usdt_file {
 struct usdt_use {
 	uint32_t slot;
 	struct usdt_file *file;
-	struct usdt_links links;
+	struct attach links;
 };
 
 struct session_usdt {
@@ -68,8 +68,7 @@ void session_usdt_release(struct session *s)
 
 	if (!u)
 		return;
-	for (i = 0; i < u->nr_uses; i++)
-		usdt_links_release(&u->use[i].links);
+	session_usdt_forget(s, SEEP_SLOT_NONE);
 	for (i = 0; i < u->nr_files; i++)
 		file_free(u->file[i]);
 	free(u->file);
@@ -260,7 +259,7 @@ static int attach_file(struct session *s, const struct session_target *t, struct
 		return -ENOMEM;
 	err = usdt_attach(&use.links, s->loader, t->tgid, kernel_path, &file->object, file->spec);
 	if (err) {
-		usdt_links_release(&use.links);
+		attach_release(&use.links);
 		return err;
 	}
 	u->use[u->nr_uses++] = use;
@@ -358,16 +357,18 @@ int session_usdt_command(struct session *s, const struct session_target *t,
 void session_usdt_forget(struct session *s, uint32_t slot)
 {
 	struct session_usdt *u = s->usdt;
+	struct attach links = {0};
 	size_t i, kept = 0;
 
 	for (i = 0; u && i < u->nr_uses; i++) {
 		if (slot == SEEP_SLOT_NONE || u->use[i].slot == slot)
-			usdt_links_release(&u->use[i].links);
+			attach_move(&links, &u->use[i].links);
 		else
 			u->use[kept++] = u->use[i];
 	}
 	if (u)
 		u->nr_uses = kept;
+	attach_release(&links);
 }
 
 /* --- what is said of them --- */
