@@ -5,6 +5,7 @@
 
 #include "attach.h"
 #include "calibrate.h"
+#include "callrate.h"
 #include "capture.h"
 #include "discover.h"
 #include "hash.h"
@@ -182,6 +183,11 @@ int session_use_allocators(struct session *s);
 /* Once all targets have been searched: what was found nowhere, and cannot come later, is an error that has been printed. */
 int session_check_allocators(const struct session *s);
 
+/* session_callrate.c: how often targets call their allocators */
+
+/* Those that will be trapped. 0; -ENOENT: there are none; or another negative errno, which has been said. */
+int session_count_calls(struct session *s, struct callrate *out);
+
 /* session_guard.c: how much is followed */
 
 /* Before the attach: what it will cost. -ECANCELED: too much, and that has been said. */
@@ -233,6 +239,9 @@ void session_say_nameless(const struct session *s, const struct report *report);
 int session_usdt_process(struct session *s, const struct session_target *t, bool *brings);
 int session_usdt_command(struct session *s, const struct session_target *t,
 			 const struct discover_files *files, bool *brings);
+/* Whether something that a process maps has such probes; nothing is set. */
+bool session_usdt_is_brought(struct session *s, const struct session_target *t,
+			     const struct proc_maps *maps);
 /* Takes those of a process out, SEEP_SLOT_NONE: of all. session_drop_links() does it for one. */
 void session_usdt_forget(struct session *s, uint32_t slot);
 /* "2 probes that it brings along (otel_memory), ..."; false: it has none. */

@@ -303,25 +303,51 @@ static int start(struct session *s)
 	return s->usdt ? 0 : -ENOMEM;
 }
 
-static int take_files(struct session *s, const struct session_target *t, bool *brings)
+/* Whether the file has probes, used or not. */
+static int find_probes(struct session *s, const struct session_target *t,
+		       const struct usdt_place *place, bool *brings)
+{
+	struct usdt_file *file;
+	int err = look_up(s, t->tgid, place, &file);
+
+	*brings |= !err && file && file->object.provider;
+	return err;
+}
+
+/* Each file that is mapped as code. */
+static int visit_files(struct session *s, const struct session_target *t,
+		       const struct proc_maps *maps,
+		       int (*visit)(struct session *s, const struct session_target *t,
+				    const struct usdt_place *place, bool *brings),
+		       bool *brings)
 {
 	const struct proc_mapping *m;
 	struct usdt_place place;
 	size_t *index, nr, i;
 	char path[512];
-	int err = proc_maps_code_files(&t->maps, &index, &nr);
+	int err = proc_maps_code_files(maps, &index, &nr);
 
 	if (err)
 		return err;
 	for (i = 0; i < nr && !err; i++) {
-		m = &t->maps.item[index[i]];
+		m = &maps->item[index[i]];
 		if (proc_mapping_path(t->tgid, m, path, sizeof(path)))
 			continue;
 		place = (struct usdt_place){.name = m->path, .kernel_path = path, .mapping = m};
-		err = take_file(s, t, &place, brings);
+		err = visit(s, t, &place, brings);
 	}
 	free(index);
 	return err;
+}
+
+bool session_usdt_is_brought(struct session *s, const struct session_target *t,
+			     const struct proc_maps *maps)
+{
+	bool brings = false;
+
+	if (!s->cli->no_usdt && !start(s))
+		(void)visit_files(s, t, maps, find_probes, &brings);
+	return brings;
 }
 
 int session_usdt_process(struct session *s, const struct session_target *t, bool *brings)
@@ -333,7 +359,7 @@ int session_usdt_process(struct session *s, const struct session_target *t, bool
 	if (!err && t->exec_ns && traps_calls(s, SEEP_SLOT_NONE))
 		session_usdt_forget(s, t->slot);
 	if (!err && !s->cli->no_usdt)
-		err = take_files(s, t, brings);
+		err = visit_files(s, t, &t->maps, take_file, brings);
 	if (!err)
 		loader_set_tells(s->loader, t->slot, *brings);
 	return err;
