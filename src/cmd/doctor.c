@@ -281,6 +281,7 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 
 static int print_process(struct probes *probes, pid_t tgid, struct machine *machine)
 {
+	size_t brought = probes->nr_brought;
 	struct proc_info info;
 	struct proc_maps maps;
 	int err = probes_print_process(probes, tgid);
@@ -290,7 +291,9 @@ static int print_process(struct probes *probes, pid_t tgid, struct machine *mach
 	err = proc_read_info(tgid, &info);
 	if (!err)
 		err = print_guards(tgid, info.is_32bit, machine);
-	if (!err && machine->may_probe)
+	if (!err && probes->nr_brought > brought)
+		printf("calls: not counted: a run leaves them alone, and uses its heap probes\n");
+	else if (!err && machine->may_probe)
 		predict_print(&probes->discover, tgid, &machine->features,
 			      machine->has_cost ? &machine->cost : NULL);
 	proc_maps_init(&maps);

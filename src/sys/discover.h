@@ -105,8 +105,5 @@ void discover_files_release(struct discover_files *files);
 /* Searches them. Same as above; kernel paths are ordinary paths. 0 or -ENOMEM. */
 int discover_files(struct discover *discover, const struct discover_files *files,
 		   struct discover_found **found, size_t *nr, size_t *nr_searched);
-/* Both at once. */
-int discover_program(struct discover *discover, const char *program, struct discover_found **found,
-		     size_t *nr, size_t *nr_searched);
 
 #endif

@@ -110,6 +110,13 @@ attach() {
 	target_start "$E2E/usdt"
 	works usdt_load
 	expect_semaphores "semaphores are zero before" 0000
+	seep_run doctor -p "$TARGET_PID"
+	if grep -qE '^  otel_memory  .*/usdt$' "$WORK/seep.out" && grep -qE '^  ddheap  .*/usdt_library$' "$WORK/seep.out" &&
+		grep -qE '^calls: not counted: .*heap probes$' "$WORK/seep.out" && [ "$STATUS" = 0 ]; then
+		passes "doctor knows of them"
+	else
+		fails "doctor knows of them" "status $STATUS" "$(sed -n '/^process/,$p' "$WORK/seep.out")" "$(cat "$WORK/seep.err")"
+	fi
 	if ! seep_start record -o "$WORK/usdt.seep" -p "$TARGET_PID"; then
 		fails "attach" "$(cat "$WORK/seep.err")"
 		return
