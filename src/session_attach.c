@@ -148,7 +148,7 @@ static bool is_before_exec(const struct session *s, const struct session_target 
 	       (!s->armed || now_ns - s->start_ns < YOUNG_NS);
 }
 
-int session_refresh_target(struct session *s, struct session_target *t)
+static int refresh_target(struct session *s, struct session_target *t)
 {
 	uint64_t now_ns = session_now_ns();
 	int err;
@@ -177,7 +177,7 @@ static int refresh_if_stale(struct session *s, struct session_target *t)
 	/* Where a fault landed is told by the mappings of its time; of very many processes, of when they last changed. */
 	if (!t->stale && (s->options->mode != RUN_FAULTS || s->nr_targets > MAX_FRESH))
 		return 0;
-	err = session_refresh_target(s, t);
+	err = refresh_target(s, t);
 	if (err == -ESRCH || err == -ENOENT)
 		return 0; /* its exit is on its way */
 	if (err && err != s->feed_error)
@@ -272,7 +272,7 @@ static int attach_target(struct session *s, struct session_target *t)
 	if (s->cli->argv)
 		err = attach_command(s, t);
 	else
-		err = session_refresh_target(s, t);
+		err = refresh_target(s, t);
 	return err;
 }
 
@@ -295,7 +295,7 @@ static void note_early_end(struct session *s, struct session_target *t)
 	}
 }
 
-bool session_has_ended(const struct session_target *t)
+static bool has_ended(const struct session_target *t)
 {
 	struct proc_info info;
 
@@ -317,7 +317,7 @@ static int say_refused(const struct session_target *t, int err)
 /* It could not be attached to. 0: the others can do without it. */
 static int leave_out(struct session *s, struct session_target *t, int err)
 {
-	if (session_has_ended(t)) {
+	if (has_ended(t)) {
 		note_early_end(s, t);
 		return 0;
 	}
@@ -353,7 +353,7 @@ void session_check_early_ends(struct session *s)
 	size_t i = s->nr_targets;
 
 	while (i--) {
-		if (!s->target[i]->gone && session_has_ended(s->target[i]))
+		if (!s->target[i]->gone && has_ended(s->target[i]))
 			note_early_end(s, s->target[i]);
 		if (s->target[i]->gone && s->target[i]->exit_seen)
 			session_remove_target(s, s->target[i]);

@@ -124,12 +124,9 @@ void session_say_command_runs_on(struct session *s);
 /* session_attach.c: probes */
 
 int session_attach_targets(struct session *s);
-bool session_has_ended(const struct session_target *t);
 /* A target that is gone by now was lost before anything could be seen of it. */
 void session_check_early_ends(struct session *s);
-/* Looks again at what a target maps: code ranges, names, allocators, new probes. */
-int session_refresh_target(struct session *s, struct session_target *t);
-/* The same for all whose mappings may have changed. */
+/* Looks again at what targets map whose mappings may have changed: code ranges, names, allocators, new probes. */
 int session_refresh_stale(struct session *s);
 
 /* session_allocators.c: what the user has described */

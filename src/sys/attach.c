@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,7 @@ int attach_keep(struct attach *a, int fd)
 	return 0;
 }
 
-int attach_perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
+static int perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
 {
 	int fd = (int)syscall(__NR_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -111,8 +112,7 @@ int attach_uprobe_open(const struct attach_uprobe *uprobe)
 	attr.config = (uint64_t)uprobe->at_return << return_bit | uprobe->ref_count_offset
 									  << ref_count_bit;
 	/* Of all processes: on one CPU, since a program tied to a uprobe runs on all of them. */
-	return uprobe->tgid ? attach_perf_open(&attr, uprobe->tgid, -1)
-			    : attach_perf_open(&attr, -1, 0);
+	return uprobe->tgid ? perf_open(&attr, uprobe->tgid, -1) : perf_open(&attr, -1, 0);
 }
 
 int attach_perf_link(struct attach *a, int event, int program, uint64_t cookie)
@@ -169,7 +169,7 @@ static int tracepoint(struct attach *a, const char *name, int program)
 		return id;
 	attr.config = (uint64_t)id;
 	/* On one CPU: a program tied to a tracepoint runs on all of them. */
-	return attach_perf_link(a, attach_perf_open(&attr, -1, 0), program, 0);
+	return attach_perf_link(a, perf_open(&attr, -1, 0), program, 0);
 }
 
 struct syscall_probe {
@@ -227,7 +227,7 @@ static int fault_event(struct attach *a, uint64_t config, int cpu, int program, 
 				       .sample_type = PERF_SAMPLE_ADDR,
 				       .exclude_hv = 1};
 
-	return attach_perf_link(a, attach_perf_open(&attr, -1, cpu), program, 0);
+	return attach_perf_link(a, perf_open(&attr, -1, cpu), program, 0);
 }
 
 int attach_faults(struct attach *a, const struct loader *loader, uint32_t period)

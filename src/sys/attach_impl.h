@@ -3,7 +3,6 @@
 #ifndef SEEP_SYS_ATTACH_IMPL_H
 #define SEEP_SYS_ATTACH_IMPL_H
 
-#include <linux/perf_event.h>
 #include <stdbool.h>
 
 #include "attach.h"
@@ -25,9 +24,6 @@ struct attach_uprobe {
 
 /* A descriptor or negative errno. */
 int attach_uprobe_open(const struct attach_uprobe *uprobe);
-
-/* The same of any event. */
-int attach_perf_open(struct perf_event_attr *attr, pid_t pid, int cpu);
 
 /* Ties a program to a perf event, which may be a negative errno to be returned. With a cookie this takes a link (5.15). */
 int attach_perf_link(struct attach *attach, int event, int program, uint64_t cookie);

@@ -84,17 +84,17 @@ static void set_traps(struct guard *g, double stepped_calls, double stepped_free
 	g->trap_ns[GOVERNOR_USDT] = trap_ns(g, ATTACH_PERF, false, 0);
 }
 
+double guard_cost_ns(const struct guard *g, enum governor_hit hit)
+{
+	return g->trap_ns[hit] + g->program_ns[hit];
+}
+
 static void set_costs(const struct guard *g, double *cost_ns)
 {
 	unsigned int hit;
 
 	for (hit = 0; hit < GOVERNOR_HIT_NR; hit++)
-		cost_ns[hit] = g->trap_ns[hit] + g->program_ns[hit];
-}
-
-double guard_cost_ns(const struct guard *g, enum governor_hit hit)
-{
-	return g->trap_ns[hit] + g->program_ns[hit];
+		cost_ns[hit] = guard_cost_ns(g, hit);
 }
 
 /* --- counters ------------------------------------------------------------------------------------- */
