@@ -95,7 +95,7 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 	if (s->options->mode != RUN_LEAKS)
 		return 0;
 	err = session_usdt_process(s, t, &brings);
-	if (err || brings)
+	if (err || brings || !session_may_probe(s, t))
 		return err;
 	err = discover(s, t, &found, &nr, &searched);
 	if (!err && first && !nr && s->cli->nr_pids) {

@@ -10,7 +10,7 @@
 #include "session_impl.h"
 
 #define MAX_COUNTED 8 /* processes; with --all it is every one that maps a file of so many: */
-#define MAX_LOOKED_AT 256
+#define MAX_LOOKED_AT 64
 
 /* Where calls are counted: in some processes, or with --all in every one, each file once. */
 struct counting {

@@ -237,7 +237,8 @@ int session_finish(struct session *s)
 		err = name_all(s);
 	flags = (uint16_t)((s->target_lost ? END_TARGET_LOST : 0) |
 			   (s->leader_gone ? END_LEADER_GONE : 0) |
-			   (loader_slots_missing(s->loader) ? END_UNFOLLOWED : 0) |
+			   (loader_slots_missing(s->loader) || s->refused_some ? END_UNFOLLOWED
+									       : 0) |
 			   (s->interrupted ? END_INTERRUPTED : 0) |
 			   (s->resync_failed ? END_NO_RESYNC : 0));
 	if (!err)

@@ -17,13 +17,33 @@ static void warn_of_tracer(const struct session_target *t, pid_t tracer_tid)
 		 (int)t->tgid, (int)tracer_tid, comm);
 }
 
-static int check_target(struct session *s, const struct session_target *t)
+bool session_may_probe(struct session *s, struct session_target *t)
+{
+	char why[HAZARD_WHY_BYTES];
+	struct proc_guards guards;
+
+	if (t->is_checked)
+		return !t->is_refused;
+	if (proc_read_guards(t->tgid, &guards))
+		return true; /* it is going */
+	t->is_checked = true;
+	t->is_refused = hazard_check(&s->hazards, &guards, why, sizeof(why));
+	if (t->is_refused) {
+		log_warn("cannot profile %d (%s), which has come since: %s", (int)t->tgid,
+			 t->info.comm, why);
+		s->refused_some = true;
+	}
+	return !t->is_refused;
+}
+
+static int check_target(struct session *s, struct session_target *t)
 {
 	const char *name = s->cli->argv ? s->cli->argv[0] : t->info.comm;
 	char why[HAZARD_WHY_BYTES];
 	struct proc_guards guards;
 	int err = proc_read_guards(t->tgid, &guards);
 
+	t->is_checked = true;
 	if (err == -ESRCH)
 		return 0; /* who attaches to it says so */
 	if (err) {

@@ -71,7 +71,7 @@ struct session {
 	bool is_unwatched;	   /* no probes at allocators */
 	uint64_t watched_ns;	   /* since then, if that was ever interrupted */
 	uint64_t counted[STAT_NR]; /* sums over all targets that ever were */
-	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
+	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed, refused_some;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
 	uint64_t start_ns, next_report_ns;
@@ -189,6 +189,8 @@ void session_say_nameless(const struct session *s, const struct report *report);
 
 /* Says which target return probes would kill on this kernel, or that they may kill others; 0: none. Warns of debuggers. */
 int session_check_hazards(struct session *s);
+/* Whether probes in this one do it no harm, who may have come since; if not, that is said, once. */
+bool session_may_probe(struct session *s, struct session_target *t);
 /* Whether a file may be probed in all processes that map it: they might be of any kind. */
 bool session_may_probe_all(struct session *s);
 

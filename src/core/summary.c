@@ -91,7 +91,10 @@ static void judge_completeness(const struct profile *p, struct report *out)
 			"the first thread of a target ended, and the probes with it; its other "
 			"threads went on unseen");
 	if (p->end_flags & END_UNFOLLOWED)
-		set_incomplete(out, "there were more processes at once than can be followed");
+		set_incomplete(
+			out,
+			"some processes were not followed: there were more at once than can be, or "
+			"probes might have killed them");
 	if (p->end_flags & END_NO_RESYNC)
 		set_incomplete(out, "events were lost and the block map could not be read again");
 	if (out->balance.lost_events) {
