@@ -22,7 +22,8 @@ bool session_may_probe(struct session *s, struct session_target *t)
 	char why[HAZARD_WHY_BYTES];
 	struct proc_guards guards;
 
-	if (t->is_checked)
+	/* where all are probed, nobody may be harmed */
+	if (t->is_checked || session_is_for_all(s))
 		return !t->is_refused;
 	if (proc_read_guards(t->tgid, &guards))
 		return true; /* it is going */
