@@ -22,12 +22,19 @@ struct search {
 	size_t nr_left_out;  /* for want of room */
 };
 
+/* What is longer than any name that may be wanted is not read to its end: there may be many that share a long one. */
 static bool wants(const char *name, void *arg)
 {
 	const struct discover *d = arg;
+	size_t bytes;
 
-	return allocators_want(name) ||
-	       (d->spec && map64_get(&d->spec_names, hash_bytes(name, strlen(name), 0), NULL));
+	if (allocators_want(name))
+		return true;
+	if (!d->spec)
+		return false;
+	bytes = strnlen(name, ALLOCATOR_SPEC_MAX_NAME + 1);
+	return bytes <= ALLOCATOR_SPEC_MAX_NAME &&
+	       map64_get(&d->spec_names, hash_bytes(name, bytes, 0), NULL);
 }
 
 static int place(struct elf_file *elf, const struct allocator_function *function,
