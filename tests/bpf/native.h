@@ -45,8 +45,7 @@ struct machine {
 	struct mm_struct mm, other_mm;
 	struct machine_task main, worker, other, child;
 	void *ring[2];
-	char segment[2];	 /* the maps of the queues' slots */
-	struct event_slot event; /* the last one that was read from a queue */
+	char segment[2]; /* the maps of the queues' slots */
 };
 
 static struct machine machine;
@@ -122,6 +121,8 @@ static void target_add(uint32_t tgid, uint32_t slot)
 	targets_generation++;
 }
 
+/* Where the BPF source sends of blocks. */
+#ifdef SEEP_QUEUE_BPF_H
 static struct event_queue *queue_at(__u32 index)
 {
 	return fake_map_value(&queues, &index, 0);
@@ -141,6 +142,46 @@ static void queue_open(__u32 index, __u32 segment)
 						.limit = SEEP_QUEUE_SEGMENT_SLOTS,
 						.index = index & 1};
 }
+
+/* The next event of a queue; NULL: none. */
+static const struct event_head *queue_next(__u32 index)
+{
+	static struct event_slot event;
+	struct event_queue *q = queue_at(index);
+	__u32 place = (__u32)q->tail & q->mask;
+	const struct event_slot *slot =
+		fake_map_value(&machine.segment[q->first_segment], &place, 0);
+
+	if (q->head == q->tail)
+		return NULL;
+	q->tail++;
+	assert_int_equal(slot->number, q->tail);
+	event = *slot;
+	return &event.head;
+}
+
+static void queues_setup(void)
+{
+	MAP_REGISTER(queues);
+	fake_map_register(&queue_segments,
+			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+						   .key_bytes = sizeof(__u32),
+						   .max_entries = SEEP_QUEUE_MAX_SEGMENTS});
+	queue_open(0, 0);
+	queue_open(1, 1);
+	queues_grown = 0;
+}
+#else
+static const struct event_head *queue_next(__u32 index)
+{
+	(void)index;
+	return NULL;
+}
+
+static void queues_setup(void)
+{
+}
+#endif
 
 static void maps_register(void)
 {
@@ -176,13 +217,6 @@ static void maps_register(void)
 							   .max_entries = SEEP_MAX_RINGS});
 	machine.ring[0] = fake_ring_add(&rings, 0, RING_BYTES);
 	machine.ring[1] = fake_ring_add(&rings, 1, RING_BYTES);
-	MAP_REGISTER(queues);
-	fake_map_register(&queue_segments,
-			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
-						   .key_bytes = sizeof(__u32),
-						   .max_entries = SEEP_QUEUE_MAX_SEGMENTS});
-	queue_open(0, 0);
-	queue_open(1, 1);
 }
 
 static struct unwind_process *process_of(__u32 slot)
@@ -248,16 +282,17 @@ static int machine_setup(void **state)
 				      .nr_rings = 2,
 				      .nr_queues = 2,
 				      .wakeup_bytes = RING_BYTES / 4,
-				      .wakeup_events = SEEP_QUEUE_SEGMENT_SLOTS / 4,
+				      .wakeup_events = 512,
 				      .task_storage = 1,
 				      .task_pt_regs = 1,
 				      .fault_period = 1,
 				      .stack_hash_mask = ~0U,
 				      .memo = 1};
 	follow_setup();
+	queues_setup();
 	armed = 1;
 	targets_generation = 1;
-	lost_events = queues_grown = 0;
+	lost_events = 0;
 	machine.xol.vaddr = TRAMPOLINE;
 	machine.mm.uprobes_state.xol_area = &machine.xol;
 	task_init(&machine.main, &machine.mm, TGID, TGID);
@@ -303,22 +338,6 @@ static void assert_failures(enum seep_stat stat, __u64 nr)
 {
 	assert_int_equal(counter(stat), nr);
 	assert_int_equal(nr_failures(), nr);
-}
-
-/* The next event of a queue; NULL: none. */
-static const struct event_head *queue_next(__u32 index)
-{
-	struct event_queue *q = queue_at(index);
-	__u32 place = (__u32)q->tail & q->mask;
-	const struct event_slot *slot =
-		fake_map_value(&machine.segment[q->first_segment], &place, 0);
-
-	if (q->head == q->tail)
-		return NULL;
-	q->tail++;
-	assert_int_equal(slot->number, q->tail);
-	machine.event = *slot;
-	return &machine.event.head;
 }
 
 static const struct event_head *event_next(void)
