@@ -37,7 +37,8 @@ struct event_queue {
 	__u32 mask;  /* slots, less one; a power of two less one */
 	__u32 limit; /* events that may wait; 0: none is taken */
 	__u32 index;
-	__u64 zero[3];
+	__u64 room; /* no place above this number is given, until the tail has been looked at again */
+	__u64 zero[2];
 	__u64 tail; /* of the reader's, in a cache line of its own */
 	__u64 zeros[7];
 };

@@ -57,17 +57,32 @@ __weak __noinline int queue_wake(void)
 	return 0;
 }
 
+static __always_inline __u64 queue_waiting(const struct event_queue *q, __u64 head)
+{
+	return head - *(volatile __u64 *)&q->tail;
+}
+
+/* The reader's word is looked at when what it last said is used up: it lies in a cache line that he writes to. */
+static __always_inline bool queue_has_room(struct event_queue *q)
+{
+	__u64 head = *(volatile __u64 *)&q->head;
+
+	if (head < *(volatile __u64 *)&q->room)
+		return true;
+	q->room = *(volatile __u64 *)&q->tail + q->limit;
+	return head < q->room;
+}
+
 /* A place for an event, to be given to slot_send(). NULL: there is none. */
 static __always_inline struct event_slot *slot_take(struct event_queue *q, __u64 *number)
 {
-	__u64 waiting = *(volatile __u64 *)&q->head - *(volatile __u64 *)&q->tail;
 	__u32 place, segment;
 	void *slots;
 
-	if (waiting >= q->limit)
+	if (!queue_has_room(q))
 		return NULL;
 	*number = __sync_fetch_and_add(&q->head, 1) + 1;
-	if (!(*number % WAKEUP_EVERY) && waiting >= config.wakeup_events)
+	if (!(*number % WAKEUP_EVERY) && queue_waiting(q, *number) >= config.wakeup_events)
 		(void)queue_wake();
 	place = (*number - 1) & q->mask;
 	segment = q->first_segment + (place >> SEEP_QUEUE_SEGMENT_BITS);

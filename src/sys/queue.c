@@ -63,6 +63,7 @@ long queue_read(const struct queue *q, int (*take)(const void *record, size_t nr
 		if (!(tail % TAIL_EVERY))
 			tell_tail(q, tail);
 	}
-	tell_tail(q, tail);
+	if (nr)
+		tell_tail(q, tail);
 	return err < 0 ? err : nr;
 }
