@@ -46,7 +46,6 @@ static int leave_settled(struct session *s, const struct session_target *t, stru
 {
 	const struct proc_mapping *m;
 	size_t *index, nr, i;
-	char path[512];
 	struct stat st;
 	int err = proc_maps_code_files(&t->maps, &index, &nr);
 
@@ -54,7 +53,7 @@ static int leave_settled(struct session *s, const struct session_target *t, stru
 		return err;
 	for (i = 0; i < nr && !err; i++) {
 		m = &t->maps.item[index[i]];
-		if (proc_mapping_path(t->tgid, m, path, sizeof(path)) || stat(path, &st) ||
+		if (proc_stat_mapping(t->tgid, m, &st) ||
 		    session_is_settled(s, discover_known(&s->discover, &st)))
 			continue;
 		err = ARRAY_GROW(&out->item, &out->cap, out->nr + 1);

@@ -21,12 +21,11 @@ uint16_t origin_of_file(const struct origin_file *file, uint64_t base)
 uint16_t origin_of_mapping(pid_t tgid, const struct proc_mapping *mapping)
 {
 	struct origin_file file;
-	char path[PATH_MAX];
 	struct stat st;
 
 	if (!mapping->inode)
 		return ORIGIN_NO_FILE;
-	if (proc_mapping_path(tgid, mapping, path, sizeof(path)) || stat(path, &st))
+	if (proc_stat_mapping(tgid, mapping, &st))
 		return ORIGIN_UNKNOWN;
 	if (!S_ISREG(st.st_mode))
 		return ORIGIN_NO_FILE;

@@ -428,16 +428,17 @@ int proc_open_left(const struct proc_mapping *mapping)
 	return -ESTALE;
 }
 
-int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size)
+/* The path by which a mapped file can be had, and what stat() says of it. */
+static int find_mapping(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size,
+			struct stat *st)
 {
 	char link[PROC_PATH_BYTES];
-	struct stat st;
 	int nr;
 
 	if (!mapping->inode)
 		return -ENOENT;
 	map_files_path(tgid, mapping, link);
-	if (!stat(link, &st)) {
+	if (!stat(link, st)) {
 		nr = snprintf(path, size, "%s", link);
 		return nr >= 0 && (size_t)nr < size ? 0 : -ENAMETOOLONG;
 	}
@@ -446,9 +447,27 @@ int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path
 	nr = snprintf(path, size, "/proc/%d/root%s", tgid, mapping->path);
 	if (nr < 0 || (size_t)nr >= size)
 		return -ENAMETOOLONG;
-	if (stat(path, &st))
+	if (stat(path, st))
 		return tell_if_gone(tgid, -errno);
-	return st.st_ino == mapping->inode ? 0 : -ESTALE;
+	return st->st_ino == mapping->inode ? 0 : -ESTALE;
+}
+
+int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size)
+{
+	struct stat st;
+
+	return find_mapping(tgid, mapping, path, size, &st);
+}
+
+int proc_stat_mapping(pid_t tgid, const struct proc_mapping *mapping, struct stat *out)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int err = find_mapping(tgid, mapping, path, sizeof(path), &st);
+
+	if (!err)
+		*out = st;
+	return err;
 }
 
 uint64_t proc_ticks_to_ns(uint64_t ticks)

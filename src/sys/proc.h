@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct proc_info {
@@ -98,6 +99,8 @@ int proc_open_handle(int handle);
 
 /* The path by which the kernel itself reaches the same file, for perf_event_open(). */
 int proc_mapping_path(pid_t tgid, const struct proc_mapping *mapping, char *path, size_t size);
+/* stat() of that file, by one look-up. */
+int proc_stat_mapping(pid_t tgid, const struct proc_mapping *mapping, struct stat *out);
 
 /* Ticks of /proc/PID/stat to ns. */
 uint64_t proc_ticks_to_ns(uint64_t ticks);

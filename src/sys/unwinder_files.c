@@ -278,11 +278,10 @@ static int find_by_fd(struct files *files, int fd, struct file **out)
 static struct file *find_by_path(struct files *files, pid_t tgid,
 				 const struct proc_mapping *mapping)
 {
-	char path[PATH_MAX];
 	struct file_key key;
 	struct stat st;
 
-	if (proc_mapping_path(tgid, mapping, path, sizeof(path)) || stat(path, &st))
+	if (proc_stat_mapping(tgid, mapping, &st))
 		return NULL;
 	key_of_stat(&st, &key);
 	return find_file(files, &key);
