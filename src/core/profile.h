@@ -34,6 +34,12 @@ bool profile_is_started(const struct profile *profile);
  * process. Borrowed until the next feed. */
 struct heap *profile_heap(struct profile *profile, uint32_t proc);
 
+/*
+ * Blocks of windows that are over stay in the kernel's block map, which tells when they are seen gone. Those born before
+ * then are not looked after any more, and may be taken out. 0: none.
+ */
+uint64_t profile_forgotten_ns(const struct profile *profile);
+
 /* Is the stack known by its frames? An event may name one before its RECORD_STACK came. */
 bool profile_knows_stack(const struct profile *profile, uint32_t stack);
 

@@ -13,8 +13,10 @@ static void end_image(struct image *image)
 	if (image->ended)
 		return;
 	image_end(image);
-	for (site = image->sites; site; site = site->next)
+	for (site = image->sites; site; site = site->next) {
 		site_release(site);
+		site_forget_left(site);
+	}
 }
 
 static int exit_image(struct image *image, uint64_t time_ns)
@@ -172,9 +174,21 @@ int feed_alloc(struct profile *p, const struct event_alloc *e)
 		return 0;
 	}
 	site_count(p, site, &block, weight);
-	if (image_is_over(image, block.birth_ns))
+	if (image_is_over(image, block.birth_ns)) {
 		site_add_released(site, 1, weight);
+		if (block.birth_ns < image->window_ns)
+			site_leave_late(site, &p->windows, block.birth_ns, weight, 1);
+	}
 	return 0;
+}
+
+/* Of a window that is over, and so no free of any that is counted. */
+static void block_seen_gone(struct profile *p, struct site *site, const struct heap_block *block)
+{
+	p->nr_events++;
+	if (site->left)
+		(void)left_gone(&p->windows, site->left, block->birth_ns,
+				weights_of(&p->weights, block));
 }
 
 int feed_free(struct profile *p, const struct event_free *e)
@@ -192,6 +206,10 @@ int feed_free(struct profile *p, const struct event_free *e)
 	site = image ? event_site(p, image, e->stack) : NULL;
 	if (!site)
 		return -ENOMEM;
+	if (e->head.flags & FREE_UNWATCHED) {
+		block_seen_gone(p, site, &block);
+		return 0;
+	}
 	outcome = image_free_block(image, &block, e->head.flags, e->head.time_ns, &weight);
 	if (outcome < 0)
 		return outcome;
@@ -203,8 +221,11 @@ int feed_free(struct profile *p, const struct event_free *e)
 		site_add_released(site, 1, weight);
 	else
 		site_add_free(site, weight, age_ns);
-	if (image_is_over(image, block.birth_ns))
+	if (image_is_over(image, block.birth_ns)) {
 		site_add_released(site, -1, weight);
+		if (block.birth_ns < image->window_ns)
+			site_leave_late(site, &p->windows, block.birth_ns, weight, -1);
+	}
 	return 0;
 }
 
