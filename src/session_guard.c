@@ -174,12 +174,15 @@ static int feed_step(struct session *s, uint64_t time_ns)
 	return session_feed(s, &record, sizeof(record));
 }
 
-/* Everything that was sent before programs were stilled has been read: what is live then is given up. */
+/*
+ * Everything that was sent before programs were stilled has been read: what is live then is left. The block map keeps it,
+ * to tell when it is seen gone, but for the oldest of very many.
+ */
 static int stop_watching(struct session *s)
 {
-	uint64_t now_ns;
-	size_t i;
+	uint64_t now_ns, forgotten_ns = profile_forgotten_ns(s->profile);
 	long nr;
+	int err;
 
 	loader_watch(s->loader, 0);
 	now_ns = session_now_ns();
@@ -187,10 +190,13 @@ static int stop_watching(struct session *s)
 	nr = ring_set_drain(s->rings);
 	if (nr < 0)
 		return (int)nr;
-	for (i = 0; i < s->nr_targets; i++)
-		session_forget_blocks(s, s->target[i]->proc);
 	guard_turned(s->guard->guard, session_now_ns(), false);
-	return session_feed_head(s, RECORD_UNWATCHED, 0, now_ns);
+	err = session_feed_counters(s, false);
+	if (!err)
+		err = session_feed_head(s, RECORD_UNWATCHED, 0, now_ns);
+	if (!err && profile_forgotten_ns(s->profile) != forgotten_ns)
+		err = session_forget_older(s, profile_forgotten_ns(s->profile));
+	return err;
 }
 
 static int start_watching(struct session *s)

@@ -129,6 +129,8 @@ int session_count(struct session *s);
 int session_feed_exit(struct session *s, const struct session_target *t);
 /* The blocks of an address space that is no more take up room in the kernel's map. */
 void session_forget_blocks(struct session *s, uint32_t proc);
+/* Takes those born before then out of the block map, whosever they are. 0 or negative errno. */
+int session_forget_older(struct session *s, uint64_t birth_ns);
 /* A record with strings at its end, padded to a multiple of 8. One that would be too long is left out. */
 int session_feed_strings(struct session *s, const void *fixed, size_t nr, const char *const *text,
 			 size_t nr_text);
