@@ -7,7 +7,8 @@
  *
  *	its blocks were freed in gaps	so few of them were seen gone that at most a third can have been freed, at 95 %
  *	nobody would have seen it	there are other sites of the process, with blocks of at least 1/64 of the size, of
- *					which most of what they left was seen gone: addresses are handed out again
+ *					which most of what they left was seen gone, or three times as much as windows alone
+ *					can show: addresses are handed out again
  *	older blocks were freed		the kernel counts each call and each free: the process has gained the blocks that the
  *					growing sites seem to have gained, or few frees in windows were of blocks of before
  *	events were lost
@@ -26,7 +27,7 @@ struct leak_windows {
 	uint64_t alloc, free;	      /* in windows */
 	uint64_t left, gone;	      /* at ends of windows; of them, seen gone since */
 	uint64_t oldest, oldest_gone; /* likewise, the third that was left first */
-	uint64_t others_gone; /* of sites that were mostly seen gone, of blocks not much smaller */
+	uint64_t others_gone; /* of sites that show reuse, with blocks that are not much smaller */
 	uint64_t missed;      /* events lost since: at most so many more may have been seen gone */
 	double expected; /* frees that would have been seen if all that was left had been freed since */
 	unsigned int windows, of_windows; /* that left anything, of all since the first that did */

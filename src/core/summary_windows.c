@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define REUSED 3 /* times what frees would show: addresses came back */
 #define LARGER 6 /* classes: blocks of other sites may be smaller by that, to tell of these */
 
 void owner_windows_count(struct owner_windows *owner, const struct profile *p,
@@ -68,13 +69,13 @@ static double kept_objects(const struct group_windows *group)
 	return left_kept(&group->oldest) * (double)left_total(group->left).objects;
 }
 
-/* If that is most of what it left: what it tells of others. */
+/* If that is most of what it left, or far more than frees alone can have shown: what it tells of others. */
 static uint64_t seen_gone(const struct group_windows *group)
 {
 	uint64_t left = left_total(group->left).samples;
 	uint64_t gone = left - left_remaining(group->left).samples;
 
-	return 2 * gone >= left ? gone : 0;
+	return 2 * gone >= left || (double)gone >= REUSED * group->expected ? gone : 0;
 }
 
 void group_windows_finish(struct group_windows *group, struct owner_windows *owner)

@@ -10,7 +10,7 @@
 
 /* Of an owner: all lines, and the kernel's counters. */
 struct owner_windows {
-	uint64_t seen_gone[SIZE_CLASSES]; /* samples, of lines that were mostly seen gone */
+	uint64_t seen_gone[SIZE_CLASSES]; /* samples, of lines that show that addresses come back */
 	double kept_objects, kept_variance, remaining_objects;
 	double net, net_variance; /* blocks gained in windows */
 	bool net_known;
