@@ -2,7 +2,7 @@
 /*
  * How much is followed: what the guard has decided is done here, and told to the stream.
  *
- * A step to more or less is a record. While probes are out no free is seen, so when they go, all that is live is given up
+ * A step to more or less is a record. While probes are out no free is seen, so when they go, all that is live is left
  * (RECORD_UNWATCHED), and what comes after begins anew. Programs are stilled before the first probe goes and until the
  * last one is there: a block whose free could be missed is never told of.
  */
