@@ -98,10 +98,9 @@ static void judge_flat(const struct leak_windows *f, struct leak_verdict *out)
 	unsigned int first = f->survivor_bins ? (unsigned int)__builtin_ctz(f->survivor_bins) : 0;
 	unsigned int last =
 		f->survivor_bins ? 32 - (unsigned int)__builtin_clz(f->survivor_bins) : 0;
-	uint64_t kept = f->oldest - f->oldest_gone;
 
 	if (share_of(f->free + f->gone, f->alloc) >= CHURN_FREED ||
-	    (f->oldest && share_of(f->oldest_gone, f->oldest) >= CHURN_FREED)) {
+	    (f->left && 1 - f->kept >= CHURN_FREED)) {
 		out->verdict = VERDICT_CHURN;
 		say_left(f, out, "", ", no growth");
 		if (!f->gone)
@@ -116,13 +115,9 @@ static void judge_flat(const struct leak_windows *f, struct leak_verdict *out)
 		return;
 	}
 	out->verdict = VERDICT_HELD;
-	if (kept && last - first <= STARTUP_SHARE * f->nr_bins) {
+	if (last - first <= STARTUP_SHARE * f->nr_bins) {
 		out->verdict = VERDICT_STARTUP;
-		snprintf(
-			out->evidence, sizeof(out->evidence),
-			"left live in %u of %u windows, close to each other, and seldom seen freed "
-			"since",
-			f->windows, f->of_windows);
+		say_left(f, out, "", "");
 		return;
 	}
 	say_left(f, out, "", "; no growth that can be told from noise");
@@ -159,7 +154,7 @@ void leak_judge_windows(const struct leak_windows *f, struct leak_verdict *out)
 
 	*out = (struct leak_verdict){.verdict = VERDICT_UNKNOWN};
 	out->probability = leak_probability(f);
-	if (f->trend.ci[0] <= 0 || share_of(f->oldest_gone, f->oldest) >= NEARLY_ALL) {
+	if (f->trend.ci[0] <= 0 || f->kept <= 1 - NEARLY_ALL) {
 		judge_flat(f, out);
 		return;
 	}

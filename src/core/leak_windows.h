@@ -24,11 +24,11 @@
 struct leak_windows {
 	struct trend trend; /* of bytes in watched time; usable */
 	/* Samples, which of exact blocks is all of them: */
-	uint64_t alloc, free;	      /* in windows */
-	uint64_t left, gone;	      /* at ends of windows; of them, seen gone since */
-	uint64_t oldest, oldest_gone; /* likewise, the third that was left first */
+	uint64_t alloc, free; /* in windows */
+	uint64_t left, gone;  /* at ends of windows; of them, seen gone since */
 	uint64_t others_gone; /* of sites that show reuse, with blocks that are not much smaller */
 	uint64_t missed;      /* events lost since: at most so many more may have been seen gone */
+	double kept;	      /* share of what is left that stays: left_kept() */
 	double expected; /* frees that would have been seen if all that was left had been freed since */
 	unsigned int windows, of_windows; /* that left anything, of all since the first that did */
 	unsigned int nr_bins;

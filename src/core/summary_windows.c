@@ -66,7 +66,7 @@ static unsigned int size_class(const struct left *left)
 
 static double kept_objects(const struct group_windows *group)
 {
-	return left_kept(&group->oldest) * (double)left_total(group->left).objects;
+	return group->kept * (double)left_total(group->left).objects;
 }
 
 /* If that is most of what it left, or far more than frees alone can have shown: what it tells of others. */
@@ -82,10 +82,10 @@ void group_windows_finish(struct group_windows *group, struct owner_windows *own
 {
 	if (!group->left)
 		return;
-	group->oldest = left_oldest(group->left);
+	group->kept = left_kept(group->left);
 	owner->seen_gone[size_class(group->left)] += seen_gone(group);
 	owner->kept_objects += kept_objects(group);
-	owner->kept_variance += left_kept(&group->oldest) * group->objects_variance;
+	owner->kept_variance += group->kept * group->objects_variance;
 	owner->remaining_objects += (double)left_remaining(group->left).objects;
 }
 
@@ -155,11 +155,10 @@ bool group_windows_facts(const struct group_windows *group, const struct owner_w
 	}
 	facts.left = left_total(group->left).samples;
 	facts.gone = facts.left - left_remaining(group->left).samples;
-	windows_trend(w, group->left, left_kept(&group->oldest), &facts.trend);
+	windows_trend(w, group->left, group->kept, &facts.trend);
 	if (!facts.left || !facts.trend.usable)
 		return false;
-	facts.oldest = group->oldest.samples;
-	facts.oldest_gone = group->oldest.gone;
+	facts.kept = group->kept;
 	facts.missed = owner->missed;
 	facts.expected = group->expected;
 	facts.sampled = group->sampled;

@@ -27,7 +27,7 @@ struct group_windows {
 	double expected;
 	double objects_variance;
 	bool sampled;
-	struct left_oldest oldest;
+	double kept;
 };
 
 void group_windows_release(struct group_windows *group);

@@ -186,22 +186,33 @@ struct left_sum left_remaining(const struct left *left)
 	return sum;
 }
 
-struct left_oldest left_oldest(const struct left *left)
+/* The share not seen gone of the samples from the bin on, until there were so many in all; 1 of none. */
+static double share_kept(const struct left *left, unsigned int *bin, uint64_t *samples,
+			 uint64_t until)
 {
-	uint64_t third = (left_total(left).samples + 2) / 3;
-	struct left_oldest oldest = {0};
-	unsigned int i;
+	uint64_t before = *samples, gone = 0;
 
-	for (i = 0; i < WINDOWS_BINS && oldest.samples < third; i++) {
-		oldest.samples += left->bin[i].left.samples;
-		oldest.gone += left->bin[i].gone.samples;
+	for (; *bin < WINDOWS_BINS && *samples < until; (*bin)++) {
+		*samples += left->bin[*bin].left.samples;
+		gone += left->bin[*bin].gone.samples;
 	}
-	return oldest;
+	return *samples > before ? 1 - (double)gone / (double)(*samples - before) : 1;
 }
 
-double left_kept(const struct left_oldest *oldest)
+double left_kept(const struct left *left)
 {
-	return oldest->samples ? 1 - (double)oldest->gone / (double)oldest->samples : 0;
+	uint64_t third = (left_total(left).samples + 2) / 3, samples = 0;
+	unsigned int bin = 0;
+	double oldest, middle, ratio;
+
+	if (!third)
+		return 0;
+	oldest = share_kept(left, &bin, &samples, third);
+	middle = share_kept(left, &bin, &samples, 2 * third);
+	if (oldest >= middle)
+		return oldest;
+	ratio = oldest / middle;
+	return oldest * ratio * ratio * ratio;
 }
 
 /* When the blocks of a bin were left: at the end of its window, or of several in the mean. */

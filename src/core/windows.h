@@ -10,7 +10,7 @@
  *	frees	of blocks that are freed at any time, as many are seen as there are windows in that time. A site that
  *		had freed all it left would have shown so many frees; if it has shown nearly none, it has not
  *	reuse	a busy program hands freed addresses out again, so that most of what is freed is found out in the end,
- *		and what a site keeps is what is left of its oldest blocks
+ *		and what a site keeps is what remains of its oldest blocks
  *
  * Only sums are kept, here and for each site: windows lie in at most WINDOWS_BINS bins of equally many, neighbours of
  * which are merged when there is no room for the next one. The blocks themselves are in the kernel's map alone. Of more
@@ -86,14 +86,12 @@ void left_add_left(struct left *sum, const struct left *other);
 struct left_sum left_total(const struct left *left);
 struct left_sum left_remaining(const struct left *left);
 
-/* Of the samples that were left first, a third of them all: how many there are, and how many were seen gone. */
-struct left_oldest {
-	uint64_t samples, gone;
-};
-
-struct left_oldest left_oldest(const struct left *left);
-/* The share of them not seen gone: what will be kept of the others; 0 when there is none. */
-double left_kept(const struct left_oldest *oldest);
+/*
+ * The share of what is left that stays, as far as can be told: that of the oldest third of the samples that has not been
+ * seen gone; and if that is less than of the next third, so that they are still going, what it will be if that goes on
+ * for as long again.
+ */
+double left_kept(const struct left *left);
 
 /*
  * How many frees of its samples would have been seen until end_ns if all of them had been freed since, each at any time.

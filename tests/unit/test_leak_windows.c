@@ -21,7 +21,7 @@ static struct leak_windows steady_leak(void)
 			  .usable = true},
 		.alloc = 4300,
 		.left = 4300,
-		.oldest = 1500,
+		.kept = 1,
 		.others_gone = 5000,
 		.expected = 400,
 		.windows = 42,
@@ -169,10 +169,10 @@ static void test_churn(void **state)
 	(void)state;
 	/* what has not gone yet is of late */
 	facts.gone = 4000;
-	facts.oldest_gone = 1350;
+	facts.kept = 0.09;
 	assert_judged(&facts, VERDICT_CHURN,
 		      "4,000 of its 4,300 blocks seen freed since, no growth");
-	facts.oldest_gone = 1349;
+	facts.kept = 0.11;
 	assert_judged(&facts, VERDICT_GROWING, "others may have been, unseen");
 	facts = steady_leak();
 	facts.trend.ci[0] = -1;
@@ -195,7 +195,7 @@ static void test_held(void **state)
 	/* but not if the others were so short that it would have left nothing anyway */
 	facts.quiet_left = 3;
 	assert_judged(&facts, VERDICT_UNKNOWN, "too short a time");
-	facts.oldest_gone = facts.oldest;
+	facts.kept = 0;
 	facts.gone = facts.left;
 	assert_judged(&facts, VERDICT_CHURN, "seen freed since");
 }

@@ -28,6 +28,8 @@ enum life {
 	FOREVER, /* a leak, or with an end of its allocations a table */
 	FIXED,	 /* as a queue, or a full cache: the oldest goes */
 	RANDOM,	 /* exponential */
+	BATCH,	 /* all of them at once, now and then */
+	MIXED,	 /* exponential, but for every second one, which stays */
 };
 
 struct site_spec {
@@ -151,7 +153,9 @@ static void allocate(struct world *w, uint32_t site)
 		see_alloc(w, number, &living[number]);
 	if (spec->life == FIXED)
 		dies_ms = spec->life_ms;
-	else if (spec->life == RANDOM)
+	else if (spec->life == BATCH)
+		dies_ms = spec->life_ms - w->now_ms % spec->life_ms;
+	else if (spec->life == RANDOM || (spec->life == MIXED && uniform(w) < 0.5))
 		dies_ms = (uint32_t)fmin(-log(1 - uniform(w)) * spec->life_ms, CALENDAR - 1);
 	if (dies_ms >= CALENDAR)
 		return;
@@ -368,10 +372,28 @@ static void test_leak_is_found(void **state)
 	assert_int_equal(t.other_leaks, 0);
 }
 
+/* Of a place that frees some of what it allocates, soon or late, the rest is a leak all the same. */
+static void test_leak_in_part(void **state)
+{
+	static const uint32_t lives_ms[] = {1, 10, 100, 1000};
+	struct site_spec spec[] = {leak, churn, cache};
+	struct load load = {"leak in part", "leak", spec, ARRAY_SIZE(spec), 3000, 60000, 0};
+	struct tally t;
+
+	(void)state;
+	spec[0].life = MIXED;
+	for (unsigned int i = 0; i < ARRAY_SIZE(lives_ms); i++) {
+		spec[0].life_ms = lives_ms[i];
+		t = run_seeds(&load, SEEDS / 10);
+		assert_true(t.nr[VERDICT_LEAKING] + t.nr[VERDICT_GROWING] >= SEEDS / 10 - 1);
+		assert_int_equal(t.other_leaks, 0);
+	}
+}
+
 /* Whose blocks live from a moment to longer than the run, in windows and across them. */
 static void test_full_caches(void **state)
 {
-	static const uint32_t lives_ms[] = {30, 100, 300, 1000, 3000, 10000, 30000, 55000, 100000};
+	static const uint32_t lives_ms[] = {30, 300, 1000, 3000, 30000, 100000};
 	struct site_spec spec[] = {cache, churn};
 	struct load load = {"", "cache", spec, ARRAY_SIZE(spec), 0, 60000, 0};
 	struct tally t;
@@ -411,6 +433,31 @@ static void test_full_caches_beside_a_leak(void **state)
 		(void)snprintf(what, sizeof(what), "beside a leak, cache of %u ms%s%s",
 			       spec[0].life_ms, i & 1 ? ", no reuse" : "",
 			       i & 2 ? ", sampled" : "");
+		t = run_seeds(&load, SEEDS / 10);
+		assert_int_equal(t.nr[VERDICT_LEAKING], 0);
+	}
+}
+
+/* Whose blocks are freed together, in a moment that nobody may see. */
+static void test_batches(void **state)
+{
+	static const uint32_t lives_ms[] = {100, 700, 1700, 15000};
+	struct site_spec spec[] = {cache, churn, leak};
+	struct load load = {"", "batch", spec, ARRAY_SIZE(spec), 0, 60000, 0};
+	struct tally t;
+	char what[64];
+
+	(void)state;
+	load.what = what;
+	spec[0].name = "batch";
+	spec[0].life = BATCH;
+	for (unsigned int i = 0; i < 4 * ARRAY_SIZE(lives_ms); i++) {
+		spec[0].life_ms = lives_ms[i / 4];
+		load.nr = i & 1 ? 3 : 2;
+		load.period = i & 2 ? 2048 : 0;
+		load.warm_ms = 3000;
+		(void)snprintf(what, sizeof(what), "batch of %u ms%s%s", spec[0].life_ms,
+			       i & 1 ? ", leak" : "", i & 2 ? ", sampled" : "");
 		t = run_seeds(&load, SEEDS / 10);
 		assert_int_equal(t.nr[VERDICT_LEAKING], 0);
 	}
@@ -499,8 +546,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leak_is_found),
+		cmocka_unit_test(test_leak_in_part),
 		cmocka_unit_test(test_full_caches),
 		cmocka_unit_test(test_full_caches_beside_a_leak),
+		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_leak_alone),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_random_programs),
