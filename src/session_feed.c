@@ -271,59 +271,6 @@ static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
 	return profile_knows_stack(s->profile, stack) ? 0 : learn_new_stack(s, proc, stack);
 }
 
-struct forget {
-	struct session *s;
-	uint32_t proc;
-};
-
-static int forget_block(const struct heap_block *block, void *arg)
-{
-	struct forget *c = arg;
-	struct block_key key = {.addr = block->addr, .proc = c->proc};
-
-	loader_forget_block(c->s->loader, &key);
-	return 0;
-}
-
-void session_forget_blocks(struct session *s, uint32_t proc)
-{
-	struct forget c = {.s = s, .proc = proc};
-	struct heap *heap = profile_heap(s->profile, proc);
-
-	if (heap && s->armed)
-		(void)heap_walk(heap, forget_block, &c);
-}
-
-struct older {
-	uint64_t birth_ns;
-	struct block_key *key;
-	size_t nr, cap;
-};
-
-static int find_older(const struct block_key *key, const struct block_value *value, void *arg)
-{
-	struct older *o = arg;
-
-	if (value->birth_ns >= o->birth_ns)
-		return 0;
-	if (ARRAY_GROW(&o->key, &o->cap, o->nr + 1))
-		return -ENOMEM;
-	o->key[o->nr++] = *key;
-	return 0;
-}
-
-int session_forget_older(struct session *s, uint64_t birth_ns)
-{
-	struct older o = {.birth_ns = birth_ns};
-	int err = loader_walk_blocks(s->loader, find_older, &o);
-	size_t i;
-
-	for (i = 0; i < o.nr && !err; i++)
-		loader_forget_block(s->loader, &o.key[i]);
-	free(o.key);
-	return err;
-}
-
 static int note_record(struct session *s, const struct event_head *head, const void *record)
 {
 	struct session_target *t;

@@ -176,11 +176,11 @@ static int feed_step(struct session *s, uint64_t time_ns)
 
 /*
  * Everything that was sent before programs were stilled has been read: what is live then is left. The block map keeps it,
- * to tell when it is seen gone, but for the oldest of very many.
+ * to tell when it is seen gone.
  */
 static int stop_watching(struct session *s)
 {
-	uint64_t now_ns, forgotten_ns = profile_forgotten_ns(s->profile);
+	uint64_t now_ns;
 	long nr;
 	int err;
 
@@ -194,9 +194,7 @@ static int stop_watching(struct session *s)
 	err = session_feed_counters(s, false);
 	if (!err)
 		err = session_feed_head(s, RECORD_UNWATCHED, 0, now_ns);
-	if (!err && profile_forgotten_ns(s->profile) != forgotten_ns)
-		err = session_forget_older(s, profile_forgotten_ns(s->profile));
-	return err;
+	return err ? err : session_forget_left(s);
 }
 
 static int start_watching(struct session *s)

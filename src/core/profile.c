@@ -331,9 +331,16 @@ uint64_t profile_nr_live(const struct profile *p)
 	return sum;
 }
 
-uint64_t profile_forgotten_ns(const struct profile *p)
+bool profile_looks_after(const struct profile *p, uint32_t proc, uint64_t birth_ns)
 {
-	return p->windows.since_ns;
+	const struct image *image = profile_image(p, proc);
+
+	return image && !image->ended && birth_ns >= p->windows.since_ns;
+}
+
+uint64_t profile_nr_forgotten(const struct profile *p)
+{
+	return p->windows.given_up + p->windows.dead;
 }
 
 uint64_t profile_nr_events(const struct profile *p)

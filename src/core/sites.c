@@ -168,8 +168,12 @@ void site_leave_late(struct site *site, struct windows *windows, uint64_t birth_
 		(void)left_correct(windows, site->left, birth_ns, weight, sign);
 }
 
-void site_forget_left(struct site *site)
+void site_end_left(struct site *site, struct windows *windows, bool is_kept)
 {
+	if (site->left)
+		left_end(windows, site->left);
+	if (is_kept)
+		return;
 	free(site->left);
 	site->left = NULL;
 }

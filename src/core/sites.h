@@ -85,8 +85,8 @@ int site_leave(struct site *site, struct windows *windows);
 /* An allocation, or with a sign of -1 a free, of a window that is over was told of late. */
 void site_leave_late(struct site *site, struct windows *windows, uint64_t birth_ns,
 		     struct weight weight, int sign);
-/* What it left has gone with its process image. */
-void site_forget_left(struct site *site);
+/* What it left has gone with its process image, and unless is_kept is of no interest any more. */
+void site_end_left(struct site *site, struct windows *windows, bool is_kept);
 
 /* Every site's series takes a point. 0 or -ENOMEM (some miss it then). */
 int sites_tick(struct sites *sites, double time_s);

@@ -154,6 +154,18 @@ bool left_gone(struct windows *w, struct left *left, uint64_t birth_ns, struct w
 	return true;
 }
 
+void left_end(struct windows *w, const struct left *left)
+{
+	uint64_t blocks;
+	unsigned int i;
+
+	for (i = 0; i < WINDOWS_BINS; i++) {
+		blocks = left->bin[i].left.samples - left->bin[i].gone.samples;
+		w->bin[i].blocks -= blocks;
+		w->dead += blocks;
+	}
+}
+
 void left_add_left(struct left *sum, const struct left *other)
 {
 	unsigned int i;

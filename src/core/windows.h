@@ -43,6 +43,7 @@ struct windows {
 	unsigned int shift; /* a bin that is full has 1 << shift of them */
 	uint64_t since_ns;  /* blocks born before then have been given up */
 	uint64_t given_up;  /* blocks */
+	uint64_t dead;	    /* blocks whose process is gone; in no bin */
 };
 
 struct left_sum {
@@ -79,6 +80,9 @@ bool left_correct(struct windows *windows, struct left *left, uint64_t birth_ns,
 		  struct weight weight, int sign);
 /* One block was seen gone. False: it had been given up. */
 bool left_gone(struct windows *windows, struct left *left, uint64_t birth_ns, struct weight weight);
+
+/* The process is gone, and nothing will be told of its blocks. What is known of them stays in left. */
+void left_end(struct windows *windows, const struct left *left);
 
 /* Adds what another site left. */
 void left_add_left(struct left *sum, const struct left *other);

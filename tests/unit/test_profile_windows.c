@@ -40,6 +40,11 @@ static void gone(struct run *r, uint64_t addr, uint64_t birth_ns, uint64_t time_
 	assert_int_equal(stream_free(&r->s, &block, time_ns, FREE_UNWATCHED), 0);
 }
 
+static bool looks_after(const struct run *r, uint64_t birth_ns)
+{
+	return profile_looks_after(r->profile, STREAM_PROC, STREAM_START_NS + birth_ns);
+}
+
 /* Window i, from i s on, leaves three blocks. */
 static void begin(struct run *r, uint64_t nr_windows)
 {
@@ -159,10 +164,19 @@ static void test_exec_and_exit(void **state)
 	assert_presumed(&r, 0, 3);
 	gone(&r, ADDR + 64, STREAM_S + 1, 3 * STREAM_S);
 	assert_presumed(&r, 0, 3);
+	assert_int_equal(profile_nr_forgotten(r.profile), 6);
+	assert_false(looks_after(&r, STREAM_S + 1));
 	profile_free(r.profile);
 	begin(&r, 2);
+	assert_true(looks_after(&r, STREAM_S + 1));
+	gone(&r, ADDR + 64, STREAM_S + 1, 3 * STREAM_S);
 	assert_int_equal(stream_proc(&r.s, EVENT_EXIT, STREAM_PROC, "server"), 0);
-	assert_presumed(&r, 6, 3);
+	assert_presumed(&r, 5, 3);
+	assert_int_equal(profile_nr_forgotten(r.profile), 5);
+	assert_false(looks_after(&r, STREAM_S + 1));
+	/* told late: it is over all the same */
+	gone(&r, ADDR + 64, STREAM_S + 2, 3 * STREAM_S);
+	assert_presumed(&r, 5, 3);
 	profile_free(r.profile);
 }
 
@@ -176,13 +190,15 @@ static void test_too_many(void **state)
 	begin(&r, 2);
 	before = profile_memory_bytes(r.profile);
 	assert_true(before > sizeof(struct left));
-	assert_int_equal(profile_forgotten_ns(r.profile), 0);
+	assert_int_equal(profile_nr_forgotten(r.profile), 0);
 	watch(&r, 3 * STREAM_S);
 	for (uint64_t i = 0; i < WINDOWS_MAX_BLOCKS; i++)
 		assert_int_equal(stream_alloc(&r.s, ADDR + 16 * i, 3 * STREAM_S + 1 + i, 100, 7),
 				 0);
 	unwatch(&r, 4 * STREAM_S);
-	assert_int_equal(profile_forgotten_ns(r.profile), STREAM_START_NS + 4 * STREAM_S);
+	assert_int_equal(profile_nr_forgotten(r.profile), WINDOWS_MAX_BLOCKS + 6);
+	assert_false(looks_after(&r, 4 * STREAM_S - 1));
+	assert_true(looks_after(&r, 4 * STREAM_S));
 	report = report_of(&r);
 	assert_int_equal(report.nr_losses, 1);
 	assert_string_equal(report.loss[0].name, "left_given_up");
