@@ -30,7 +30,7 @@
 #include "weights.h"
 
 #define WINDOWS_BINS 16
-#define WINDOWS_MAX_BLOCKS 131072
+#define WINDOWS_MAX_BLOCKS 262144
 
 /* Zeroed is: no window is over yet. */
 struct windows {

@@ -149,11 +149,11 @@ static void test_too_many_in_merged_bins(void **state)
 
 	(void)state;
 	for (i = 0; i < 3 * WINDOWS_BINS; i++)
-		add_window(&w, &left, i, 5000);
+		add_window(&w, &left, i, 10000);
 	assert_int_equal(w.shift, 2);
 	assert_int_equal(windows_nr_bins(&w), 12);
 	i = windows_excess(&w);
-	assert_int_equal(i, 9); /* of 20,000 each */
+	assert_int_equal(i, 9); /* of 40,000 each */
 	windows_drop(&w, i);
 	left_drop(&left, i);
 	assert_int_equal(w.nr, 12);
