@@ -65,7 +65,10 @@ static __always_inline void count_free(struct context *c)
 	count_in(c->counters, STAT_FREES, 1);
 }
 
-/* A block of an earlier window is gone by now, freed when nobody saw it, or in this moment: told, and not counted. */
+/*
+ * A block of an earlier window is gone by now, freed when nobody saw it, or in this moment: told, and not counted. If it is
+ * the old block of a realloc that fails, it lives on all the same, and is not looked after any more.
+ */
 static __noinline int unwatched_end(struct context *c, const struct block_key *key,
 				    const struct block_value *block)
 {

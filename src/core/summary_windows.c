@@ -55,7 +55,7 @@ int group_windows_add(struct group_windows *group, const struct profile *p, cons
 	return 0;
 }
 
-/* Objects are as far from each other as what they stand for: at least one byte each. */
+/* Of what it left, in the mean. */
 static unsigned int size_class(const struct left *left)
 {
 	struct left_sum all = left_total(left);
