@@ -261,20 +261,41 @@ static void begin(struct world *w, uint64_t seed, const struct site_spec *spec, 
 }
 
 /* In windows of some 100 ms, each second or so. */
-static struct report follow(struct world *w, uint32_t run_ms)
+struct load {
+	const char *what, *function; /* that is looked at */
+	const struct site_spec *spec;
+	unsigned int nr;
+	uint32_t warm_ms, run_ms;
+	double period;
+	enum report_by by;
+	uint32_t exact_ms, exact_after_ms; /* followed in full before and after */
+};
+
+static struct report follow(struct world *w, const struct load *load)
 {
-	static const struct report_options options = {.top = 0};
+	const struct report_options options = {.by = load->by};
 	const struct report_balance *b;
 	struct report report;
 
-	assert_int_equal(stream_mark(&w->stream, RECORD_UNWATCHED, 0, 0), 0);
-	while (w->now_ms < w->start_ms + run_ms) {
+	if (load->exact_ms) {
+		w->watching = true;
+		pass(w, load->exact_ms);
+		unwatch(w);
+	} else {
+		assert_int_equal(stream_mark(&w->stream, RECORD_UNWATCHED, 0, 0), 0);
+	}
+	while (w->now_ms < w->start_ms + load->exact_ms + load->run_ms) {
 		pass(w, 500 + (uint32_t)(uniform(w) * 1000));
 		watch(w);
 		pass(w, 50 + (uint32_t)(uniform(w) * 100));
 		unwatch(w);
 	}
 	pass(w, 300);
+	if (load->exact_after_ms) {
+		watch(w);
+		pass(w, load->exact_after_ms);
+		unwatch(w);
+	}
 	assert_int_equal(stream_mark(&w->stream, RECORD_END, 0, w->now_ns), 0);
 	assert_int_equal(profile_report(w->profile, &options, &report), 0);
 	b = &report.balance;
@@ -324,14 +345,6 @@ static void tally_show(const char *what, const struct tally *t)
 		      t->nr[VERDICT_HELD], t->nr[VERDICT_UNKNOWN], t->other_leaks, t->evidence);
 }
 
-struct load {
-	const char *what, *function; /* that is looked at */
-	const struct site_spec *spec;
-	unsigned int nr;
-	uint32_t warm_ms, run_ms;
-	double period;
-};
-
 static struct tally run_seeds(const struct load *load, unsigned int seeds)
 {
 	struct tally tally = {.other_leaks = 0};
@@ -341,7 +354,7 @@ static struct tally run_seeds(const struct load *load, unsigned int seeds)
 		struct world w = {.period = load->period};
 
 		begin(&w, seed, load->spec, load->nr, load->warm_ms);
-		report = follow(&w, load->run_ms);
+		report = follow(&w, load);
 		tally_add(&tally, &report, load->function);
 		report_release(&report);
 		profile_free(w.profile);
@@ -365,10 +378,39 @@ static void test_leak_is_found(void **state)
 	(void)state;
 	assert_true(t.nr[VERDICT_LEAKING] >= 95);
 	assert_int_equal(t.other_leaks, 0);
+	load.what = "leak, by comm";
+	load.by = BY_COMM;
+	t = run_seeds(&load, SEEDS / 10);
+	assert_int_equal(t.nr[VERDICT_LEAKING], SEEDS / 10);
 	load.what = "leak, sampled";
+	load.by = BY_PROCESS;
 	load.period = 2048;
 	t = run_seeds(&load, SEEDS);
 	assert_true(t.nr[VERDICT_LEAKING] + t.nr[VERDICT_GROWING] >= 95);
+	assert_int_equal(t.other_leaks, 0);
+}
+
+/* In full at first, or in the end: whatever was watched for longer is what counts. */
+static void test_exact_and_windows(void **state)
+{
+	const struct site_spec spec[] = {leak, churn, cache};
+	struct load load = {"first exact", "leak", spec, ARRAY_SIZE(spec), 3000, 60000, 0};
+	struct tally t;
+
+	(void)state;
+	load.exact_ms = 7000;
+	t = run_seeds(&load, SEEDS / 10);
+	assert_int_equal(t.nr[VERDICT_LEAKING] + t.nr[VERDICT_GROWING], SEEDS / 10);
+	assert_int_equal(t.other_leaks, 0);
+	load.what = "exact again";
+	load.exact_after_ms = 30000;
+	t = run_seeds(&load, SEEDS / 10);
+	assert_int_equal(t.nr[VERDICT_LEAKING], SEEDS / 10);
+	assert_int_equal(t.other_leaks, 0);
+	load.what = "exact again for a moment";
+	load.exact_after_ms = 2000;
+	t = run_seeds(&load, SEEDS / 10);
+	assert_int_equal(t.nr[VERDICT_LEAKING] + t.nr[VERDICT_GROWING], SEEDS / 10);
 	assert_int_equal(t.other_leaks, 0);
 }
 
@@ -509,6 +551,7 @@ static void run_random(bool with_leak, double period, unsigned int leaks_to_find
 {
 	static const char *const names[] = {"a", "b", "c", "d", "e", "f"};
 	struct site_spec spec[MAX_SITES];
+	const struct load load = {.run_ms = 45000};
 	struct tally tally = {.other_leaks = 0};
 	struct report report;
 	unsigned int i;
@@ -523,7 +566,7 @@ static void run_random(bool with_leak, double period, unsigned int leaks_to_find
 		}
 		spec[nr] = leak;
 		begin(&w, seed, spec, nr + with_leak, 160000);
-		report = follow(&w, 45000);
+		report = follow(&w, &load);
 		tally_add(&tally, &report, "leak");
 		report_release(&report);
 		profile_free(w.profile);
@@ -546,6 +589,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leak_is_found),
+		cmocka_unit_test(test_exact_and_windows),
 		cmocka_unit_test(test_leak_in_part),
 		cmocka_unit_test(test_full_caches),
 		cmocka_unit_test(test_full_caches_beside_a_leak),
