@@ -12,7 +12,6 @@
 #define CHURN_FREED 0.5		/* of what it allocates, or left */
 #define UNKNOWN_EXPLAINS 0.5	/* frees per object grown */
 #define FREED_AT_MOST (1.0 / 3) /* of what was left */
-#define NEARLY_ALL 0.9		/* of what was left first is gone: the rest may well be */
 #define QUIET_MIN 4		/* samples missing where there are none, to say so */
 #define OTHERS_MIN 20		/* samples of others that were seen gone */
 
@@ -154,7 +153,7 @@ void leak_judge_windows(const struct leak_windows *f, struct leak_verdict *out)
 
 	*out = (struct leak_verdict){.verdict = VERDICT_UNKNOWN};
 	out->probability = leak_probability(f);
-	if (f->trend.ci[0] <= 0 || f->kept <= 1 - NEARLY_ALL) {
+	if (f->trend.ci[0] <= 0) {
 		judge_flat(f, out);
 		return;
 	}

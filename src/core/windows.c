@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#define KEPT_LEAST 0.1
+
 unsigned int windows_nr_bins(const struct windows *w)
 {
 	return (w->nr + (1u << w->shift) - 1) >> w->shift;
@@ -215,16 +217,15 @@ double left_kept(const struct left *left)
 {
 	uint64_t third = (left_total(left).samples + 2) / 3, samples = 0;
 	unsigned int bin = 0;
-	double oldest, middle, ratio;
+	double oldest, middle, ratio, kept;
 
 	if (!third)
 		return 0;
 	oldest = share_kept(left, &bin, &samples, third);
 	middle = share_kept(left, &bin, &samples, 2 * third);
-	if (oldest >= middle)
-		return oldest;
-	ratio = oldest / middle;
-	return oldest * ratio * ratio * ratio;
+	ratio = oldest < middle ? oldest / middle : 1;
+	kept = oldest * ratio * ratio * ratio;
+	return kept > KEPT_LEAST ? kept : 0;
 }
 
 /* When the blocks of a bin were left: at the end of its window, or of several in the mean. */

@@ -93,7 +93,7 @@ struct left_sum left_remaining(const struct left *left);
 /*
  * The share of what is left that stays, as far as can be told: that of the oldest third of the samples that has not been
  * seen gone; and if that is less than of the next third, so that they are still going, what it will be if that goes on
- * for as long again.
+ * for as long again. Where it is less than a tenth, the rest may well go too: 0.
  */
 double left_kept(const struct left *left);
 

@@ -169,9 +169,12 @@ static void test_churn(void **state)
 	(void)state;
 	/* what has not gone yet is of late */
 	facts.gone = 4000;
-	facts.kept = 0.09;
+	facts.kept = 0;
+	facts.trend = (struct trend){.usable = true};
 	assert_judged(&facts, VERDICT_CHURN,
 		      "4,000 of its 4,300 blocks seen freed since, no growth");
+	facts = steady_leak();
+	facts.gone = 4000;
 	facts.kept = 0.11;
 	assert_judged(&facts, VERDICT_GROWING, "others may have been, unseen");
 	facts = steady_leak();
