@@ -535,7 +535,7 @@ static void test_table(void **state)
 	}
 }
 
-/* Anything but a leak, as it comes. */
+/* Anything but a leak, as it comes; all of them have their full size when the run begins. */
 static void random_site(struct world *w, struct site_spec *spec)
 {
 	*spec = (struct site_spec){
