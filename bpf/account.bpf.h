@@ -7,51 +7,48 @@
 #define SEEP_ACCOUNT_BPF_H
 
 #include "blocks.bpf.h"
-#include "common.bpf.h"
+#include "clock.bpf.h"
+#include "queue.bpf.h"
 
 #define OLD_FREED 2 /* has_old: and it was freed meanwhile */
 
 static __always_inline void send_alloc(struct context *c, const struct block_key *key,
 				       const struct block_value *block, __u16 flags)
 {
-	struct event_alloc *e;
-	void *ring = current_ring();
+	struct event_slot *slot;
+	__u64 number;
 
-	if (!ring)
-		return;
-	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	if (!e) {
+	slot = slot_take(c->queue, &number);
+	if (!slot) {
 		event_lost(c);
 		return;
 	}
-	head_set(&e->head, EVENT_ALLOC, flags, key->proc, block->birth_ns);
-	e->addr = key->addr;
-	e->sized = block->sized;
-	e->stack = block->stack;
-	e->tid = bpf_get_current_pid_tgid();
-	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+	head_set(&slot->head, EVENT_ALLOC, flags, key->proc, block->birth_ns);
+	slot->alloc.addr = key->addr;
+	slot->alloc.sized = block->sized;
+	slot->alloc.stack = block->stack;
+	slot->alloc.tid = current_id();
+	slot_send(slot, number);
 }
 
 static __always_inline void send_free(struct context *c, const struct block_key *key,
 				      const struct block_value *block, __u16 flags, __u64 now)
 {
-	struct event_free *e;
-	void *ring = current_ring();
+	struct event_slot *slot;
+	__u64 number;
 
-	if (!ring)
-		return;
-	e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	if (!e) {
+	slot = slot_take(c->queue, &number);
+	if (!slot) {
 		event_lost(c);
 		return;
 	}
-	head_set(&e->head, EVENT_FREE, flags, key->proc, now);
-	e->addr = key->addr;
-	e->birth_ns = block->birth_ns;
-	e->sized = block->sized;
-	e->stack = block->stack;
-	e->tid = bpf_get_current_pid_tgid();
-	bpf_ringbuf_submit(e, submit_flags(c->thread, ring));
+	head_set(&slot->head, EVENT_FREE, flags, key->proc, now);
+	slot->free.addr = key->addr;
+	slot->free.birth_ns = block->birth_ns;
+	slot->free.sized = block->sized;
+	slot->free.stack = block->stack;
+	slot->free.tid = current_id();
+	slot_send(slot, number);
 }
 
 /* Born when frees were not seen for a while since: it may have been gone for long. */
@@ -72,7 +69,7 @@ static __always_inline void count_free(struct context *c)
 static __noinline int unwatched_end(struct context *c, const struct block_key *key,
 				    const struct block_value *block)
 {
-	send_free(c, key, block, FREE_UNWATCHED, bpf_ktime_get_ns());
+	send_free(c, key, block, FREE_UNWATCHED, clock_now(c->queue));
 	return 0;
 }
 

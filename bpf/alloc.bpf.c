@@ -76,7 +76,7 @@ static __always_inline bool call_enters(struct pt_regs *ctx)
 	has_old = !is_sample && role_resizes(COOKIE_ROLE(cookie)) &&
 		  old_block_is_known(&c, reg_get(ctx, COOKIE_PTR_REG(cookie)));
 	if (is_sample)
-		stack = stack_of(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx));
+		stack = stack_of_call(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx), true);
 	if (is_sample && maybe_nested) {
 		maybe_nested = sample_is_nested(c.thread, sp, stack);
 		is_sample = !maybe_nested;
@@ -123,7 +123,7 @@ static __always_inline __u64 returned_block(struct context *c, const struct call
 
 static __always_inline void call_commit(struct context *c, struct call *call, __u64 rc)
 {
-	__u64 block = returned_block(c, call, rc), now = bpf_ktime_get_ns();
+	__u64 block = returned_block(c, call, rc), now = clock_birth(c->queue);
 
 	if (!block) {
 		/* realloc(p, 0) frees p and returns NULL: that is no failure. */
@@ -259,7 +259,7 @@ int free_enter(struct pt_regs *ctx)
 		return 0;
 	}
 	count_free(&c);
-	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
+	send_free(&c, &key, &block, 0, clock_now(c.queue));
 	return 0;
 }
 

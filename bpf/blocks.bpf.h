@@ -44,8 +44,13 @@ static __always_inline bool set_put(struct block_set *set, const struct block_ke
 		if (set->addr[i] || __sync_val_compare_and_swap(&set->addr[i], 0, SEEP_BLOCK_TAKEN))
 			continue;
 		set->block[i] = *block;
-		/* Orders the stores on machines that would not: who sees the address sees the block. */
+		/* Who sees the address sees the block. */
+#if defined(__TARGET_ARCH_x86)
+		barrier();
+		*(volatile __u64 *)&set->addr[i] = key->addr;
+#else
 		__sync_val_compare_and_swap(&set->addr[i], SEEP_BLOCK_TAKEN, key->addr);
+#endif
 		return true;
 	}
 	return false;

@@ -25,6 +25,9 @@ static __always_inline bool calls_enter(struct context *c)
 
 	if (!watching || !context_enter(c) || c->slot_flags & SLOT_TELLS)
 		return false;
+	c->queue = queue_here();
+	if (!c->queue)
+		return false;
 	t = c->thread;
 	since = watched_since;
 	if (t->watched_since != since) {
@@ -63,7 +66,7 @@ static __noinline int calls_leave(struct context *c, __u32 first)
 		if (i < first || i >= t->nr_calls)
 			continue;
 		if (call->has_old == OLD_FREED)
-			old_block_end(c, call, bpf_ktime_get_ns());
+			old_block_end(c, call, clock_now(c->queue));
 		else
 			old_block_restore(c, call);
 		count_in(c->counters, STAT_STALE_CALLS, 1);

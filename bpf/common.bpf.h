@@ -19,6 +19,17 @@ static __always_inline void count_slot(__u32 slot, __u32 stat, __u64 n)
 		count_in(c, stat, n);
 }
 
+/* As bpf_get_current_pid_tgid() says, without a call where the kernel can do without. */
+static __always_inline __u64 current_id(void)
+{
+	struct task_struct *task;
+
+	if (!config.task_storage)
+		return bpf_get_current_pid_tgid();
+	task = bpf_get_current_task_btf();
+	return (__u64)(__u32)task->tgid << 32 | (__u32)task->pid;
+}
+
 /*
  * The slot of the current process; SEEP_SLOT_NONE when it is not a target. A child of vfork() has
  * its own tgid but its parent's memory: what it allocates is its parent's.
@@ -26,7 +37,7 @@ static __always_inline void count_slot(__u32 slot, __u32 stat, __u64 n)
 static __always_inline __u32 current_slot(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task(), *parent;
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32, *slot;
+	__u32 tgid = current_id() >> 32, *slot;
 
 	slot = bpf_map_lookup_elem(&targets, &tgid);
 	if (slot)
@@ -55,7 +66,7 @@ static __always_inline struct thread *thread_stored(__u32 tid)
 
 static __always_inline struct thread *thread_find(void)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = current_id();
 	struct thread *t = thread_place(id);
 
 	return t && t->owner == id ? t : thread_stored(id);
@@ -63,7 +74,7 @@ static __always_inline struct thread *thread_find(void)
 
 static __always_inline struct thread *thread_create(void)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = current_id();
 	__u32 tid = id, zero = 0;
 	struct thread *t = thread_place(id), *empty;
 
@@ -96,6 +107,7 @@ static __always_inline void thread_forget(__u64 id)
 struct context {
 	struct thread *thread;
 	struct seep_counters *counters;
+	struct event_queue *queue; /* event_queue.h; of allocations and frees; unset elsewhere */
 	__u32 proc;
 	__u32 slot_flags;
 };

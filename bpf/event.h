@@ -7,7 +7,8 @@
  * structs are naturally aligned without holes, and each size is asserted.
  *
  * Units: addresses and sizes in bytes; times in ns of CLOCK_MONOTONIC (which stands still during suspend, as the
- * target does).
+ * target does). Those of allocations and frees may be late by some ticks of the kernel's, 1 to 10 ms each: see
+ * clock.bpf.h. A free may even seem to come before its allocation.
  *
  * Identity of a process. `proc` is SEEP_PROC(slot, incarnation): the slot is given out when a process becomes a target;
  * the incarnation grows by one on each exec, because exec voids every block of the old image, and when the slot is given
@@ -213,7 +214,9 @@ struct seep_counters {
 struct seep_config {
 	__u32 max_frames;      /* 1..SEEP_MAX_FRAMES */
 	__u32 nr_rings;	       /* 1..SEEP_MAX_RINGS; ring of a CPU: cpu % nr_rings */
-	__u32 wakeup_bytes;    /* wake the reader when this much is waiting in a ring */
+	__u32 nr_queues;       /* likewise, of event_queue.h; a power of two */
+	__u32 wakeup_bytes;    /* wake the reader when this much is waiting in a ring, */
+	__u32 wakeup_events;   /* or so many events in a queue */
 	__u32 task_storage;    /* thread state in task storage, else in a hash by tid */
 	__u32 task_pt_regs;    /* bpf_task_pt_regs() is there (5.15) */
 	__u32 fault_period;    /* a fault event stands for this many faults */
@@ -367,7 +370,7 @@ _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_set) == 256, "block_set");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct stack_value) == 8 + 8 * SEEP_MAX_FRAMES, "stack_value");
-_Static_assert(sizeof(struct seep_config) == 40, "seep_config");
+_Static_assert(sizeof(struct seep_config) == 48, "seep_config");
 _Static_assert(sizeof(struct seep_follow) == 48, "seep_follow");
 
 #endif

@@ -122,15 +122,14 @@ __weak __noinline __u32 memo_find_far(__u32 at, __u64 tag)
  * The stack's id, or SEEP_STACK_UNKNOWN. The window holds the first words of the stack, which nearly always are all
  * that there is to compare: without a further call then, which would cost as much as ten words do.
  */
-__weak __noinline __u32 memo_find(__u32 at, __u64 tag)
+static __always_inline __u32 memo_find_here(struct walk *w, __u32 at, __u64 tag)
 {
 	__u32 nr = memo_set_of(tag), entry, seq, stack;
 	struct memo_set *set = bpf_map_lookup_elem(&memo_sets, &nr);
-	struct walk *w = walk_at(at);
 	bool is_far = false;
 	struct memo *m;
 
-	if (!set || !w)
+	if (!set)
 		return SEEP_STACK_UNKNOWN;
 	for (__u32 way = 0; way < MEMO_WAYS; way++) {
 		entry = nr * MEMO_WAYS + way;
@@ -152,6 +151,14 @@ __weak __noinline __u32 memo_find(__u32 at, __u64 tag)
 			return stack;
 	}
 	return is_far ? memo_find_far(at, tag) : SEEP_STACK_UNKNOWN;
+}
+
+/* The same where it is not so urgent: verified once, not in each program. */
+__weak __noinline __u32 memo_find(__u32 at, __u64 tag)
+{
+	struct walk *w = walk_at(at);
+
+	return w ? memo_find_here(w, at, tag) : SEEP_STACK_UNKNOWN;
 }
 
 #endif

@@ -31,7 +31,9 @@
 SEEP_RODATA struct seep_config config __weak = {
 	.max_frames = 64,
 	.nr_rings = 2,
+	.nr_queues = 2,
 	.wakeup_bytes = 256 * 1024,
+	.wakeup_events = 4096,
 	.task_storage = 1,
 	.task_pt_regs = 1,
 	.fault_period = 1,
@@ -109,7 +111,7 @@ struct thread {
 	__u64 owner; /* of a place in thread_cache: who has it, as bpf_get_current_pid_tgid() says; 0: nobody */
 	__u32 slot;
 	__u32 generation; /* of targets_generation when slot was looked up */
-	__u32 events;
+	__u32 events;	  /* sent by ring buffers */
 	__u32 nr_calls;
 	__u64 sample_gap; /* bytes up to the next sample; drawn for the period of sample_tag */
 	__u32 sample_tag;

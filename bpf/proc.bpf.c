@@ -44,8 +44,9 @@ static __always_inline void vfork_child(const struct slot_value *parent, __u32 t
 {
 	__u32 one = 1;
 
-	if (follow.is_on && follow.children && parent)
-		(void)bpf_map_update_elem(&vforked, &tgid, &one, BPF_ANY);
+	if (follow.is_on && follow.children && parent &&
+	    bpf_map_update_elem(&vforked, &tgid, &one, BPF_ANY))
+		__sync_fetch_and_add(&slots_missing, 1); /* nobody will know it at its exec */
 	if (parent)
 		proc_send(EVENT_FORK, FORK_SHARED, parent->proc, tgid, parent_tgid);
 }

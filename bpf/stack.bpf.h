@@ -154,7 +154,8 @@ static __always_inline __u32 stack_walk(struct context *c, struct walk *w, __u32
 	return stack;
 }
 
-static __always_inline __u32 stack_known_or_walked(struct context *c, struct walk *w, __u32 at)
+static __always_inline __u32 stack_known_or_walked(struct context *c, struct walk *w, __u32 at,
+						   bool urgent)
 {
 	__u32 known, stack;
 	__u64 tag;
@@ -166,7 +167,7 @@ static __always_inline __u32 stack_known_or_walked(struct context *c, struct wal
 	if (!readable || !memo_is_wanted(c->thread))
 		return stack_walk(c, w, at);
 	tag = memo_tag(w);
-	known = memo_find(at, tag);
+	known = urgent ? memo_find_here(w, at, tag) : memo_find(at, tag);
 	if (known != SEEP_STACK_UNKNOWN) {
 		c->thread->memo_known++;
 		if (!config.check_stacks)
@@ -191,7 +192,8 @@ static __always_inline __u32 stack_known_or_walked(struct context *c, struct wal
  * pc 0: at a function's entry, sp is where the return address is, or link holds it (arm64).
  * Otherwise at the instruction pc.
  */
-static __always_inline __u32 stack_of(struct context *c, __u64 pc, __u64 sp, __u64 fp, __u64 link)
+static __always_inline __u32 stack_of_call(struct context *c, __u64 pc, __u64 sp, __u64 fp,
+					   __u64 link, bool urgent)
 {
 	struct walk *w;
 	__u32 at, id;
@@ -202,10 +204,15 @@ static __always_inline __u32 stack_of(struct context *c, __u64 pc, __u64 sp, __u
 		return SEEP_STACK_UNKNOWN;
 	}
 	walk_start(c, w, pc, sp, fp, link);
-	id = stack_known_or_walked(c, w, at);
+	id = stack_known_or_walked(c, w, at, urgent);
 	count_walk(c, w);
 	walk_end(w);
 	return id;
+}
+
+static __always_inline __u32 stack_of(struct context *c, __u64 pc, __u64 sp, __u64 fp, __u64 link)
+{
+	return stack_of_call(c, pc, sp, fp, link, false);
 }
 
 #endif

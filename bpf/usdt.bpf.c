@@ -70,6 +70,9 @@ static __always_inline const struct usdt_spec *usdt_enter(struct pt_regs *ctx, s
 
 	if (!context_enter(c))
 		return NULL;
+	c->queue = queue_here();
+	if (!c->queue)
+		return NULL;
 	count_in(c->counters, STAT_USDT_HITS, 1);
 	return bpf_map_lookup_elem(&usdt_specs, &number);
 }
@@ -96,7 +99,7 @@ int usdt_alloc(struct pt_regs *ctx)
 	}
 	call.sized = usdt_sized(size, weight);
 	call.stack = stack_of(&c, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx), LINK_REG(ctx));
-	block_add(&c, block, &call, bpf_ktime_get_ns());
+	block_add(&c, block, &call, clock_birth(c.queue));
 	return 0;
 }
 
@@ -128,6 +131,6 @@ int usdt_free(struct pt_regs *ctx)
 		return 0;
 	}
 	count_free(&c);
-	send_free(&c, &key, &block, 0, bpf_ktime_get_ns());
+	send_free(&c, &key, &block, 0, clock_now(c.queue));
 	return 0;
 }

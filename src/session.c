@@ -18,7 +18,6 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
-#define MAX_CLOSE 16 /* targets that are looked at more often than others */
 #define MAX_MAPPINGS                                                                               \
 	65536 /* 2.5 MiB, where targets come by themselves; and of each that was named: */
 #define MAX_MAPPINGS_OF_ONE 4096

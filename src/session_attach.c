@@ -39,34 +39,30 @@ static uint64_t maps_hash(const struct proc_maps *maps)
 }
 
 /*
- * Where all processes are probed, a file that has been looked at in one needs no look in another. Leaves of the mappings
- * those of other files; their paths stay the target's.
+ * Where all processes are probed, a file that has its probes, or needs none, needs no look in another one. Leaves of the
+ * mappings those of other files; their paths stay the target's.
  */
-static int leave_known(struct session *s, const struct session_target *t, struct proc_maps *out)
+static int leave_settled(struct session *s, const struct session_target *t, struct proc_maps *out)
 {
 	const struct proc_mapping *m;
+	size_t *index, nr, i;
 	char path[512];
 	struct stat st;
-	uint64_t key;
-	size_t i;
+	int err = proc_maps_code_files(&t->maps, &index, &nr);
 
-	for (i = 0; i < t->maps.nr; i++) {
-		m = &t->maps.item[i];
-		if (!m->exec || !m->inode || proc_mapping_path(t->tgid, m, path, sizeof(path)) ||
-		    stat(path, &st))
+	if (err)
+		return err;
+	for (i = 0; i < nr && !err; i++) {
+		m = &t->maps.item[index[i]];
+		if (proc_mapping_path(t->tgid, m, path, sizeof(path)) || stat(path, &st) ||
+		    session_is_settled(s, discover_known(&s->discover, &st)))
 			continue;
-		key = hash_pair(
-			hash_pair(st.st_dev, st.st_ino),
-			hash_pair((uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec * 1000000000 +
-								(uint64_t)st.st_mtim.tv_nsec));
-		if (map64_get(&s->looked_at, key, NULL))
-			continue;
-		if (map64_put(&s->looked_at, key, 1) ||
-		    ARRAY_GROW(&out->item, &out->cap, out->nr + 1))
-			return -ENOMEM;
-		out->item[out->nr++] = *m;
+		err = ARRAY_GROW(&out->item, &out->cap, out->nr + 1);
+		if (!err)
+			out->item[out->nr++] = *m;
 	}
-	return 0;
+	free(index);
+	return err;
 }
 
 static int discover(struct session *s, const struct session_target *t,
@@ -75,9 +71,9 @@ static int discover(struct session *s, const struct session_target *t,
 	struct proc_maps others = {0};
 	int err;
 
-	if (!s->cli->all && !s->cli->cgroup)
+	if (!session_is_for_all(s))
 		return discover_process(&s->discover, t->tgid, &t->maps, found, nr, searched);
-	err = leave_known(s, t, &others);
+	err = leave_settled(s, t, &others);
 	if (!err)
 		err = discover_process(&s->discover, t->tgid, &others, found, nr, searched);
 	free(others.item);
@@ -99,7 +95,7 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 	if (s->options->mode != RUN_LEAKS)
 		return 0;
 	err = session_usdt_process(s, t, &brings);
-	if (err || brings)
+	if (err || brings || !session_may_probe(s, t))
 		return err;
 	err = discover(s, t, &found, &nr, &searched);
 	if (!err && first && !nr && s->cli->nr_pids) {
@@ -152,7 +148,7 @@ static bool is_before_exec(const struct session *s, const struct session_target 
 	       (!s->armed || now_ns - s->start_ns < YOUNG_NS);
 }
 
-int session_refresh_target(struct session *s, struct session_target *t)
+static int refresh_target(struct session *s, struct session_target *t)
 {
 	uint64_t now_ns = session_now_ns();
 	int err;
@@ -181,7 +177,7 @@ static int refresh_if_stale(struct session *s, struct session_target *t)
 	/* Where a fault landed is told by the mappings of its time; of very many processes, of when they last changed. */
 	if (!t->stale && (s->options->mode != RUN_FAULTS || s->nr_targets > MAX_FRESH))
 		return 0;
-	err = session_refresh_target(s, t);
+	err = refresh_target(s, t);
 	if (err == -ESRCH || err == -ENOENT)
 		return 0; /* its exit is on its way */
 	if (err && err != s->feed_error)
@@ -276,7 +272,7 @@ static int attach_target(struct session *s, struct session_target *t)
 	if (s->cli->argv)
 		err = attach_command(s, t);
 	else
-		err = session_refresh_target(s, t);
+		err = refresh_target(s, t);
 	return err;
 }
 
@@ -299,7 +295,7 @@ static void note_early_end(struct session *s, struct session_target *t)
 	}
 }
 
-bool session_has_ended(const struct session_target *t)
+static bool has_ended(const struct session_target *t)
 {
 	struct proc_info info;
 
@@ -318,26 +314,37 @@ static int say_refused(const struct session_target *t, int err)
 	return err;
 }
 
+/* It could not be attached to. 0: the others can do without it. */
+static int leave_out(struct session *s, struct session_target *t, int err)
+{
+	if (has_ended(t)) {
+		note_early_end(s, t);
+		return 0;
+	}
+	if (is_named(s) || err == -ENOMEM)
+		return say_refused(t, err);
+	log_verbose("cannot look into %d (%s): %s", (int)t->tgid, t->info.comm, strerror(-err));
+	return 0;
+}
+
 int session_attach_targets(struct session *s)
 {
-	struct session_target *t;
+	const struct session_target *refused = NULL;
+	int err = session_check_hazards(s), failed, why = 0;
 	size_t i;
-	int err = session_check_hazards(s);
 
 	for (i = 0; i < s->nr_targets && !err; i++) {
-		t = s->target[i];
-		err = attach_target(s, t);
-		if (!err)
-			continue;
-		if (session_has_ended(t))
-			note_early_end(s, t);
-		else if (is_named(s) || err == -ENOMEM)
-			return say_refused(t, err);
-		else
-			log_verbose("cannot look into %d (%s): %s; it has no names", (int)t->tgid,
-				    t->info.comm, strerror(-err));
-		err = 0;
+		failed = attach_target(s, s->target[i]);
+		if (failed)
+			err = leave_out(s, s->target[i], failed);
+		if (failed && failed != -ESRCH && failed != -ENOENT) {
+			refused = s->target[i];
+			why = failed;
+		}
 	}
+	/* what goes wrong in all of them is no affair of one */
+	if (!err && refused && s->options->mode == RUN_LEAKS && !s->nr_links)
+		return say_refused(refused, why);
 	return err ? err : session_check_allocators(s);
 }
 
@@ -346,7 +353,7 @@ void session_check_early_ends(struct session *s)
 	size_t i = s->nr_targets;
 
 	while (i--) {
-		if (!s->target[i]->gone && session_has_ended(s->target[i]))
+		if (!s->target[i]->gone && has_ended(s->target[i]))
 			note_early_end(s, s->target[i]);
 		if (s->target[i]->gone && s->target[i]->exit_seen)
 			session_remove_target(s, s->target[i]);

@@ -16,12 +16,38 @@ static bool is_of(const struct session_link *link, uint32_t slot)
 	return link->slot == slot || link->slot == SEEP_SLOT_NONE;
 }
 
-/* "41 probes in libjemalloc.so.2 (jemalloc), libc.so.6 (glibc)"; slot: of all where that is SEEP_SLOT_NONE */
+static const char *base_of(const struct discover_object *object)
+{
+	const char *slash = strrchr(object->path, '/');
+
+	return slash ? slash + 1 : object->path;
+}
+
+static bool looks_like(const struct discover_object *a, const struct discover_object *b)
+{
+	return !strcmp(base_of(a), base_of(b)) && !strcmp(a->family, b->family);
+}
+
+/* Links to files of that name, as those of containers are; of the first of them, for the others 0. */
+static size_t nr_alike(const struct session *s, size_t at, uint32_t slot)
+{
+	size_t nr = 0, i;
+
+	for (i = 0; i < s->nr_links; i++) {
+		if (!is_of(&s->link[i], slot) || !looks_like(s->link[i].object, s->link[at].object))
+			continue;
+		if (i < at)
+			return 0;
+		nr++;
+	}
+	return nr;
+}
+
+/* "41 probes in libjemalloc.so.2 (jemalloc), 3 libc.so.6 (glibc)"; slot: of all where that is SEEP_SLOT_NONE */
 static void describe_probes(const struct session *s, uint32_t slot, struct strbuf *out)
 {
 	const struct discover_object *object;
-	const char *base;
-	size_t nr = 0, i;
+	size_t nr = 0, alike, i;
 
 	if (session_usdt_describe(s, slot, out))
 		return;
@@ -32,11 +58,13 @@ static void describe_probes(const struct session *s, uint32_t slot, struct strbu
 	strbuf_printf(out, "%zu probes", nr);
 	for (nr = 0, i = 0; i < s->nr_links; i++) {
 		object = s->link[i].object;
-		if (!is_of(&s->link[i], slot))
+		alike = is_of(&s->link[i], slot) ? nr_alike(s, i, slot) : 0;
+		if (!alike)
 			continue;
-		base = strrchr(object->path, '/');
-		strbuf_printf(out, "%s%s (%s)", nr++ ? ", " : " in ",
-			      base ? base + 1 : object->path, object->family);
+		strbuf_puts(out, nr++ ? ", " : " in ");
+		if (alike > 1)
+			strbuf_printf(out, "%zu ", alike);
+		strbuf_printf(out, "%s (%s)", base_of(object), object->family);
 	}
 }
 
@@ -69,8 +97,9 @@ static void say_all(const struct session *s, struct strbuf *what)
 {
 	describe(s, SEEP_SLOT_NONE, what);
 	if (s->cli->cgroup)
-		log_info("attached to %zu processes of cgroup '%s': %s", s->nr_targets,
-			 s->cli->cgroup, what->text ? what->text : "");
+		log_info("attached to %zu process%s of cgroup '%s': %s", s->nr_targets,
+			 s->nr_targets == 1 ? "" : "es", s->cli->cgroup,
+			 what->text ? what->text : "");
 	else
 		log_info("attached to all %zu processes: %s", s->nr_targets,
 			 what->text ? what->text : "");
@@ -80,7 +109,7 @@ void session_say_ready(const struct session *s)
 {
 	struct strbuf what = {0};
 
-	if (s->cli->all || s->cli->cgroup)
+	if (session_is_for_all(s))
 		say_all(s, &what);
 	else
 		say_each(s, &what);
@@ -208,7 +237,8 @@ int session_finish(struct session *s)
 		err = name_all(s);
 	flags = (uint16_t)((s->target_lost ? END_TARGET_LOST : 0) |
 			   (s->leader_gone ? END_LEADER_GONE : 0) |
-			   (loader_slots_missing(s->loader) ? END_UNFOLLOWED : 0) |
+			   (loader_slots_missing(s->loader) || s->refused_some ? END_UNFOLLOWED
+									       : 0) |
 			   (s->interrupted ? END_INTERRUPTED : 0) |
 			   (s->resync_failed ? END_NO_RESYNC : 0));
 	if (!err)

@@ -122,17 +122,6 @@ int session_feed_mappings(struct session *s, const struct session_target *t)
 	return err;
 }
 
-static uint32_t probe_cost(const struct session *s, const struct discover_site *site)
-{
-	bool frees = site->function->role == ROLE_FREE;
-	enum attach_kind kind = loader_attach_kind(s->loader);
-
-	/* what has no return is never a session */
-	if (frees && kind == ATTACH_SESSION)
-		kind = ATTACH_MULTI;
-	return calibration_ns(&s->cost, kind, site->placement.emulated, !frees);
-}
-
 int session_feed_probes(struct session *s)
 {
 	const struct session_probe *probe;
@@ -144,7 +133,8 @@ int session_feed_probes(struct session *s)
 		record = (struct record_probe){
 			.head = {.kind = RECORD_PROBE, .time_ns = s->start_ns},
 			.offset = probe->site->file_offset,
-			.cost_ns = probe_cost(s, probe->site),
+			.cost_ns = calibration_site_ns(&s->cost, loader_attach_kind(s->loader),
+						       probe->site),
 			.flags = (probe->site->placement.emulated ? PROBE_EMULATED : 0u) |
 				 (probe->site->function->role != ROLE_FREE ? PROBE_RETURN : 0u),
 		};

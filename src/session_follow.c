@@ -13,8 +13,10 @@
 #define SETTLED_NS 150000000ull /* by then all that a process has left on the rings has been read */
 /* What was read of so young an image may have been of the next one already. */
 #define YOUNG_NS 300000000ull
-#define SYNC_NS                                                                                    \
-	1000000000ull /* between two comparisons of our targets with the kernel's, at least */
+/* Between two comparisons of our targets with the kernel's, at least. */
+#define SYNC_NS 1000000000ull
+/* Who is moved into a cgroup is looked for in one part of so many of the time, at most. */
+#define SYNC_SHARE 10
 
 static void copy_text(char **to, const char *from)
 {
@@ -221,7 +223,7 @@ static void note_ended(struct session *s)
 /* What was lost on the ring, and who found no slot, is made good. */
 static int synchronize(struct session *s)
 {
-	uint64_t lost = loader_lost_events(s->loader), now_ns = session_now_ns();
+	uint64_t lost = loader_lost_events(s->loader), now_ns = session_now_ns(), took_ns;
 	uint32_t missing = loader_slots_missing(s->loader);
 	bool is_due = lost != s->lost_synced || missing != s->missing_synced;
 	int err = 0;
@@ -237,7 +239,8 @@ static int synchronize(struct session *s)
 		err = session_find_others(s);
 	s->lost_synced = lost;
 	s->missing_synced = missing;
-	s->next_sync_ns = now_ns + (s->cli->cgroup && !is_due ? 0 : SYNC_NS);
+	took_ns = session_now_ns() - now_ns;
+	s->next_sync_ns = now_ns + (s->cli->cgroup && !is_due ? SYNC_SHARE * took_ns : SYNC_NS);
 	return err;
 }
 

@@ -11,13 +11,11 @@
 #include <string.h>
 
 #include "array.h"
-#include "callrate.h"
 #include "guard.h"
 #include "log.h"
 #include "parse.h"
 #include "session_impl.h"
 
-#define COUNTED_PROCESSES 8
 #define MAX_CLOSE 16 /* targets that are looked at more often than others */
 #define MAX_PERIODS 64
 
@@ -34,93 +32,6 @@ struct session_guard {
 	size_t cap_tgids;
 	uint64_t tick_ns;
 };
-
-/* --- the call rate, before the attach --- */
-
-struct places {
-	struct callrate_place *item;
-	size_t nr, cap;
-	char (*path)[512]; /* of each process and file */
-	size_t nr_paths, cap_paths;
-};
-
-static int add_places(struct places *p, pid_t tgid, const struct discover_object *object,
-		      const char *path)
-{
-	const struct discover_site *site;
-	size_t i;
-
-	for (i = 0; i < object->nr_sites && p->nr < CALLRATE_MAX_PLACES; i++) {
-		site = &object->site[i];
-		if (ARRAY_GROW(&p->item, &p->cap, p->nr + 1))
-			return -ENOMEM;
-		p->item[p->nr++] = (struct callrate_place){
-			.tgid = tgid,
-			.path = path,
-			.offset = site->file_offset,
-			.frees = site->function->role == ROLE_FREE,
-			.emulated = site->placement.emulated,
-		};
-	}
-	return 0;
-}
-
-static int add_process(struct session *s, struct places *p, const struct session_target *t)
-{
-	struct discover_found *found = NULL;
-	size_t nr = 0, searched = 0, i;
-	struct proc_maps maps;
-	int err;
-
-	proc_maps_init(&maps);
-	err = proc_maps_read(&maps, t->tgid);
-	if (!err)
-		err = discover_process(&s->discover, t->tgid, &maps, &found, &nr, &searched);
-	for (i = 0; i < nr && !err && p->nr_paths < p->cap_paths; i++) {
-		snprintf(p->path[p->nr_paths], sizeof(*p->path), "%s", found[i].kernel_path);
-		err = add_places(p, t->tgid, found[i].object, p->path[p->nr_paths++]);
-	}
-	free(found);
-	proc_maps_release(&maps);
-	return err;
-}
-
-/* Of the first few targets: what is found in one is often found in all. */
-static int find_places(struct session *s, struct places *p)
-{
-	size_t i;
-	int err = 0;
-
-	p->cap_paths = COUNTED_PROCESSES * 16;
-	p->path = calloc(p->cap_paths, sizeof(*p->path));
-	if (!p->path)
-		return -ENOMEM;
-	for (i = 0; i < s->nr_targets && i < COUNTED_PROCESSES && err != -ENOMEM; i++)
-		err = add_process(s, p, s->target[i]);
-	return p->nr ? 0 : -ENOENT;
-}
-
-static uint32_t trap_ns(const struct session *s, bool emulated)
-{
-	return calibration_ns(&s->cost, ATTACH_MULTI, emulated, false);
-}
-
-static void count_calls(struct session *s)
-{
-	struct callrate_options options = {.emulated_ns = trap_ns(s, true),
-					   .stepped_ns = trap_ns(s, false)};
-	struct session_guard *g = s->guard;
-	struct places places = {0};
-	int err = find_places(s, &places);
-
-	if (!err)
-		err = callrate_count(places.item, places.nr, &options, NULL, &g->rate);
-	g->has_rate = !err;
-	if (err)
-		log_verbose("cannot count how often allocators are called: %s", strerror(-err));
-	free(places.item);
-	free(places.path);
-}
 
 /* --- what is followed --- */
 
@@ -311,8 +222,8 @@ static int count_again(struct session *s)
 	struct session_guard *g = s->guard;
 	struct governor_step step;
 
-	count_calls(s);
-	if (!g->has_rate || guard_counted(g->guard, &g->rate, &step) == GOVERNOR_STAY)
+	if (session_count_calls(s, &g->rate) ||
+	    guard_counted(g->guard, &g->rate, &step) == GOVERNOR_STAY)
 		return 0;
 	return take_step(s, &step);
 }
@@ -411,6 +322,19 @@ static int make_guard(struct session *s)
 	return guard_new(&options, &s->guard->guard);
 }
 
+/* What the shares are of. */
+static const char *whole(const struct session *s, const struct governor_prediction *prediction)
+{
+	bool several = s->nr_targets > 1;
+
+	if (s->cli->all)
+		return "the time of all CPUs";
+	if (prediction->of_least)
+		return several ? "a fifth of a CPU (the targets use less)"
+			       : "a fifth of a CPU (the target uses less)";
+	return several ? "the targets' CPU time" : "the target's CPU time";
+}
+
 /* Says what it will cost. -ECANCELED: more than is allowed whatever is done, and nobody has insisted. */
 static int predict(struct session *s)
 {
@@ -422,9 +346,9 @@ static int predict(struct session *s)
 	format_count((uint64_t)((double)(g->rate.count.calls + g->rate.count.frees) * 1e9 /
 				(double)g->rate.count.counted_ns),
 		     rate, sizeof(rate));
-	log_info("predicted, at %s calls a second: every allocation followed costs %.1f %% of the "
-		 "target's CPU time, sampled %.1f %%",
-		 rate, 100 * prediction.exact, 100 * prediction.sampled);
+	log_info("predicted, at %s calls a second: every allocation followed costs %.1f %% of %s, "
+		 "sampled %.1f %%",
+		 rate, 100 * prediction.exact, whole(s, &prediction), 100 * prediction.sampled);
 	if (!prediction.hopeless || s->cli->force)
 		return 0;
 	log_error("following allocations would cost more than %s, whatever is left out: raise "
@@ -446,7 +370,7 @@ int session_guard_begin(struct session *s)
 		return err;
 	/* What is not limited need not be foreseen, if anything goes. */
 	if (!s->cli->argv && (s->cli->max_overhead > 0 || !s->cli->force))
-		count_calls(s);
+		s->guard->has_rate = !session_count_calls(s, &s->guard->rate);
 	if (s->guard->has_rate)
 		err = predict(s);
 	if (!err)

@@ -3,10 +3,9 @@
 #ifndef SEEP_SESSION_IMPL_H
 #define SEEP_SESSION_IMPL_H
 
-#include "attach.h"
 #include "calibrate.h"
+#include "callrate.h"
 #include "capture.h"
-#include "discover.h"
 #include "hash.h"
 #include "hazard.h"
 #include "kernel.h"
@@ -16,37 +15,14 @@
 #include "profile.h"
 #include "ring.h"
 #include "session.h"
+#include "session_links.h"
 #include "session_targets.h"
 #include "spawn.h"
-#include "strbuf.h"
 #include "unwinder.h"
 #include "watch.h"
 
 #define TICK_NS 100000000ull
 #define GUARD_TICKS 4 /* that the guard has in one of the others */
-
-/* A probe that has been set in some target. */
-struct session_probe {
-	const struct discover_object *object;
-	const struct discover_site *site;
-};
-
-/* The probes of an object in one process, or in all. */
-struct session_link {
-	uint32_t slot; /* SEEP_SLOT_NONE: in every process that maps it */
-	const struct discover_object *object;
-	struct attach_links *links; /* NULL: none of its functions is probed */
-	int file; /* O_PATH: kernel_path leads to it, whoever has mapped it may be gone */
-	char kernel_path[32];
-	size_t nr_sites; /* probed */
-};
-
-/* An object that has been probed in some process. */
-struct session_object {
-	const struct discover_object *object;
-	uint32_t nr_processes; /* that it was to be probed in, ever */
-	bool is_wide;	       /* it is probed in all */
-};
 
 struct session {
 	const struct session_options *options;
@@ -89,8 +65,6 @@ struct session {
 	size_t nr_links, cap_links;
 	struct session_object *object;
 	size_t nr_objects, cap_objects;
-	struct map64
-		looked_at; /* files by device and inode: what is probed in all processes, if anything */
 	int epoll, timer, signals;
 	struct session_guard *guard; /* session_guard.c; NULL: page faults are what is followed */
 	bool has_cost;
@@ -98,7 +72,7 @@ struct session {
 	uint64_t watched_ns;	   /* since then, if that was ever interrupted */
 	uint64_t nr_forgotten;	   /* session_left.c: blocks, when it last took some out */
 	uint64_t counted[STAT_NR]; /* sums over all targets that ever were */
-	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed;
+	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed, refused_some;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
 	uint64_t leaders_gone_ns; /* 0: it has been seen to */
 	uint64_t start_ns, next_report_ns;
@@ -153,36 +127,21 @@ void session_say_command_runs_on(struct session *s);
 /* session_attach.c: probes */
 
 int session_attach_targets(struct session *s);
-bool session_has_ended(const struct session_target *t);
 /* A target that is gone by now was lost before anything could be seen of it. */
 void session_check_early_ends(struct session *s);
-/* Looks again at what a target maps: code ranges, names, allocators, new probes. */
-int session_refresh_target(struct session *s, struct session_target *t);
-/* The same for all whose mappings may have changed. */
+/* Looks again at what targets map whose mappings may have changed: code ranges, names, allocators, new probes. */
 int session_refresh_stale(struct session *s);
-
-/* session_links.c: which probes are where */
-
-/* Probes what was found, where it is not probed yet. */
-int session_attach_found(struct session *s, struct session_target *t,
-			 const struct discover_found *found, size_t nr);
-/* A child has been born whose parent has probes of its own. */
-void session_count_child(struct session *s, struct session_target *child,
-			 const struct session_target *parent);
-/* Takes the probes out that are in this process alone. */
-void session_drop_links(struct session *s, uint32_t slot);
-void session_release_links(struct session *s);
-/* Sets all probes that there are links for; takes them out. Those that come meanwhile wait for the next time. */
-int session_turn_on(struct session *s);
-void session_turn_off(struct session *s);
-/* What children have of their parents' breakpoints is taken out, if it is time. */
-void session_sweep(struct session *s);
 
 /* session_allocators.c: what the user has described */
 
 int session_use_allocators(struct session *s);
 /* Once all targets have been searched: what was found nowhere, and cannot come later, is an error that has been printed. */
 int session_check_allocators(const struct session *s);
+
+/* session_callrate.c: how often targets call their allocators */
+
+/* Those that will be trapped. 0; -ENOENT: there are none; or another negative errno, which has been said. */
+int session_count_calls(struct session *s, struct callrate *out);
 
 /* session_guard.c: how much is followed */
 
@@ -229,22 +188,13 @@ int session_start_namer(struct session *s);
 /* Which files have no names for what the report shows, and how to get them. */
 void session_say_nameless(const struct session *s, const struct report *report);
 
-/* session_usdt.c: heap probes that programs bring along */
-
-/* Sets those in what a process maps, or a command will map. *brings: it has some, and its allocators are left alone. */
-int session_usdt_process(struct session *s, const struct session_target *t, bool *brings);
-int session_usdt_command(struct session *s, const struct session_target *t,
-			 const struct discover_files *files, bool *brings);
-/* Takes those of a process out, SEEP_SLOT_NONE: of all. session_drop_links() does it for one. */
-void session_usdt_forget(struct session *s, uint32_t slot);
-/* "2 probes that it brings along (otel_memory), ..."; false: it has none. */
-bool session_usdt_describe(const struct session *s, uint32_t slot, struct strbuf *out);
-int session_usdt_feed_probes(struct session *s);
-void session_usdt_release(struct session *s);
-
 /* session_hazard.c */
 
-/* Says which target return probes would kill on this kernel; 0: none. Warns of debuggers. */
+/* Says which target return probes would kill on this kernel, or that they may kill others; 0: none. Warns of debuggers. */
 int session_check_hazards(struct session *s);
+/* Whether probes in this one do it no harm, who may have come since; if not, that is said, once. */
+bool session_may_probe(struct session *s, struct session_target *t);
+/* Whether a file may be probed in all processes that map it: they might be of any kind. */
+bool session_may_probe_all(struct session *s);
 
 #endif

@@ -28,6 +28,8 @@ static int probe_number(struct session *s, const struct discover_object *object,
 			return 0;
 		}
 	}
+	if (s->nr_probes > UINT16_MAX) /* all that a cookie has room for */
+		return -ENOSPC;
 	if (ARRAY_GROW(&s->probe, &s->cap_probes, s->nr_probes + 1))
 		return -ENOMEM;
 	s->probe[s->nr_probes] = (struct session_probe){.object = object, .site = site};
@@ -67,7 +69,8 @@ static bool leave_out(const struct session *s, const struct discover_site *site)
 	return !s->cli->throwing_new && allocator_function_throws(site->function);
 }
 
-static struct session_object *object_of(struct session *s, const struct discover_object *object)
+static struct session_object *find_object(const struct session *s,
+					  const struct discover_object *object)
 {
 	size_t i;
 
@@ -75,6 +78,15 @@ static struct session_object *object_of(struct session *s, const struct discover
 		if (s->object[i].object == object)
 			return &s->object[i];
 	}
+	return NULL;
+}
+
+static struct session_object *object_of(struct session *s, const struct discover_object *object)
+{
+	struct session_object *known = find_object(s, object);
+
+	if (known)
+		return known;
 	if (ARRAY_GROW(&s->object, &s->cap_objects, s->nr_objects + 1))
 		return NULL;
 	s->object[s->nr_objects] = (struct session_object){.object = object};
@@ -149,7 +161,6 @@ void session_release_links(struct session *s)
 	free(s->link);
 	free(s->object);
 	free(s->probe);
-	map64_release(&s->looked_at);
 }
 
 /* What is asked of the kernel for an object. */
@@ -256,25 +267,51 @@ static int widen(struct session *s, struct session_object *object, pid_t tgid,
 	return 0;
 }
 
-static bool is_for_all(const struct session *s)
+bool session_is_settled(const struct session *s, const struct discover_object *object)
 {
-	return s->cli->all || s->cli->cgroup;
+	const struct session_object *known;
+
+	if (!object || !object->family)
+		return object;
+	known = find_object(s, object);
+	return known && (known->is_wide || known->is_refused);
+}
+
+/* Not of this process, nor of this moment. */
+static bool is_lasting(int err)
+{
+	return err && err != -ESRCH && err != -ENOENT && err != -ENOMEM && err != -EMFILE &&
+	       err != -ENFILE && err != -EACCES;
+}
+
+/* In so many processes that it may as well be probed in all, if that does nobody harm. */
+static bool is_common(struct session *s, const struct session_object *object)
+{
+	return object->nr_processes > MAX_SINGLE && session_may_probe_all(s);
 }
 
 static int attach_one(struct session *s, struct session_target *t,
 		      const struct discover_found *found)
 {
 	struct session_object *object = object_of(s, found->object);
+	int err;
 
 	if (!object)
 		return -ENOMEM;
-	if (object->is_wide)
+	if (object->is_wide || object->is_refused)
 		return 0;
 	if (!t->is_counted)
 		object->nr_processes++;
-	if (is_for_all(s) || object->nr_processes > MAX_SINGLE)
-		return widen(s, object, t->tgid, found);
-	return attach_object(s, t->slot, t->tgid, found);
+	if (session_is_for_all(s) || is_common(s, object))
+		err = widen(s, object, t->tgid, found);
+	else
+		err = attach_object(s, t->slot, t->tgid, found);
+	if (is_lasting(err)) {
+		log_warn("cannot probe '%s' (%s): %s", found->object->path, found->object->family,
+			 strerror(-err));
+		object->is_refused = session_is_for_all(s);
+	}
+	return err;
 }
 
 /* One child has come in a row too long for us to be there in time for each. */
@@ -284,7 +321,10 @@ static void count_child(struct session *s, const struct session_link *link, pid_
 	struct discover_found found = {.object = link->object};
 	int err;
 
-	if (!object || ++object->nr_processes <= MAX_SINGLE || object->is_wide)
+	if (!object)
+		return;
+	object->nr_processes++;
+	if (object->is_wide || !is_common(s, object))
 		return;
 	snprintf(found.kernel_path, sizeof(found.kernel_path), "%s", link->kernel_path);
 	err = widen(s, object, parent, &found);
@@ -308,12 +348,15 @@ void session_count_child(struct session *s, struct session_target *t,
 int session_attach_found(struct session *s, struct session_target *t,
 			 const struct discover_found *found, size_t nr)
 {
+	int err = 0, failed;
 	size_t i;
-	int err = 0;
 
-	for (i = 0; i < nr && !err; i++) {
-		if (!is_attached(s, t->slot, found[i].object))
-			err = attach_one(s, t, &found[i]);
+	/* one that fails keeps nobody from the others */
+	for (i = 0; i < nr && err != -ENOMEM; i++) {
+		if (is_attached(s, t->slot, found[i].object))
+			continue;
+		failed = attach_one(s, t, &found[i]);
+		err = err && failed != -ENOMEM ? err : failed;
 	}
 	return err;
 }

@@ -18,6 +18,11 @@ bool session_is_open(const struct session *s)
 	return cli->follow || (!cli->no_follow && (cli->all || cli->cgroup || cli->comm));
 }
 
+bool session_is_for_all(const struct session *s)
+{
+	return s->cli->all || s->cli->cgroup;
+}
+
 struct session_target *session_target_of(struct session *s, uint32_t proc)
 {
 	struct session_target *t;

@@ -29,10 +29,11 @@ struct session_target {
 	struct proc_maps told; /* what the kernel has told of it, where targets come and go */
 	uint64_t maps_hash;
 	bool gone, exit_seen;
-	bool is_counted;       /* as a child, among the processes of its parent's objects */
-	uint64_t gone_ns;      /* when that was noticed; 0: not yet */
-	bool stale;	       /* what it maps has changed, or may have */
-	uint32_t unknown_code; /* loader_unknown_code() when it was last looked at */
+	bool is_checked, is_refused; /* session_may_probe() */
+	bool is_counted;	     /* as a child, among the processes of its parent's objects */
+	uint64_t gone_ns;	     /* when that was noticed; 0: not yet */
+	bool stale;		     /* what it maps has changed, or may have */
+	uint32_t unknown_code;	     /* loader_unknown_code() when it was last looked at */
 	uint64_t refreshed_ns, refresh_took_ns;
 	uint64_t burst_ns, burst_took_ns; /* looks since then, and what they took in all */
 	uint64_t doubted_ns;		  /* when names were last asked for that would not do */
@@ -65,6 +66,8 @@ void session_remove_target(struct session *s, struct session_target *t);
 void session_release_targets(struct session *s);
 /* Whether targets come and go by themselves. */
 bool session_is_open(const struct session *s);
+/* Whether files are probed in all that map them from the start, targets or not. */
+bool session_is_for_all(const struct session *s);
 /* Names of that incarnation are wanted no more when many others have ended since. */
 void session_bury(struct session *s, uint32_t proc);
 

@@ -12,16 +12,14 @@
 
 #include "array.h"
 #include "fd.h"
+#include "file_version.h"
 #include "log.h"
 #include "session_impl.h"
 #include "usdt_attach.h"
 
-/* A file that has been looked at; what has changed since is another file. */
+/* A file that has been looked at. */
 struct usdt_file {
-	dev_t dev;
-	ino_t inode;
-	off_t bytes;
-	struct timespec changed;
+	struct file_version version;
 	char *path;		   /* as the process sees it, for people */
 	struct usdt_object object; /* without a provider: nothing of use */
 	uint32_t *spec;		   /* the number of each site's */
@@ -33,12 +31,13 @@ struct usdt_file {
 struct usdt_use {
 	uint32_t slot;
 	struct usdt_file *file;
-	struct usdt_links links;
+	struct attach links;
 };
 
 struct session_usdt {
 	struct usdt_file **file;
 	size_t nr_files, cap_files;
+	struct map64 by_version; /* hashes to their number */
 	struct usdt_use *use;
 	size_t nr_uses, cap_uses;
 	struct usdt_spec *spec; /* the number of one is its index + 1 */
@@ -69,28 +68,27 @@ void session_usdt_release(struct session *s)
 
 	if (!u)
 		return;
-	for (i = 0; i < u->nr_uses; i++)
-		usdt_links_release(&u->use[i].links);
+	session_usdt_forget(s, SEEP_SLOT_NONE);
 	for (i = 0; i < u->nr_files; i++)
 		file_free(u->file[i]);
 	free(u->file);
+	map64_release(&u->by_version);
 	free(u->use);
 	free(u->spec);
 	free(u);
 	s->usdt = NULL;
 }
 
-static struct usdt_file *find_file(const struct session_usdt *u, const struct stat *st)
+/* As object_find() of discover.c. */
+static struct usdt_file *find_file(const struct session_usdt *u, const struct file_version *version,
+				   uint64_t *key)
 {
-	struct usdt_file *file;
-	size_t i;
+	uint64_t i;
 
-	for (i = 0; i < u->nr_files; i++) {
-		file = u->file[i];
-		if (file->inode == st->st_ino && file->dev == st->st_dev &&
-		    file->bytes == st->st_size && file->changed.tv_sec == st->st_mtim.tv_sec &&
-		    file->changed.tv_nsec == st->st_mtim.tv_nsec)
-			return file;
+	*key = file_version_hash(version);
+	for (; map64_get(&u->by_version, *key, &i); ++*key) {
+		if (file_version_is(&u->file[i]->version, version))
+			return u->file[i];
 	}
 	return NULL;
 }
@@ -153,24 +151,29 @@ static int search(struct session *s, struct usdt_file *file, int fd)
 	return err == -ENOMEM ? err : 0;
 }
 
+/* fd is taken over. */
 static int file_new(struct session *s, const struct stat *st, const struct usdt_place *place,
 		    int fd, struct usdt_file **out)
 {
-	struct session_usdt *u = s->usdt;
 	struct usdt_file *file = calloc(1, sizeof(*file));
+	struct session_usdt *u = s->usdt;
+	uint64_t key;
 	int err = -ENOMEM;
 
 	if (file)
 		file->path = strdup(place->name);
-	if (file && file->path && !ARRAY_GROW(&u->file, &u->cap_files, u->nr_files + 1)) {
-		file->dev = st->st_dev;
-		file->inode = st->st_ino;
-		file->bytes = st->st_size;
-		file->changed = st->st_mtim;
+	if (file && file->path) {
+		file->version = file_version_of(st);
 		err = search(s, file, fd);
 		fd = -1;
 	}
 	fd_close(&fd);
+	if (!err) {
+		(void)find_file(u, &file->version, &key); /* for its key */
+		if (ARRAY_GROW(&u->file, &u->cap_files, u->nr_files + 1) ||
+		    map64_put(&u->by_version, key, u->nr_files))
+			err = -ENOMEM;
+	}
 	if (err) {
 		if (file)
 			file_free(file);
@@ -185,13 +188,16 @@ static int file_new(struct session *s, const struct stat *st, const struct usdt_
 static int look_up(struct session *s, pid_t tgid, const struct usdt_place *place,
 		   struct usdt_file **out)
 {
+	struct file_version version;
 	struct stat st;
+	uint64_t key;
 	int fd;
 
 	*out = NULL;
 	if (stat(place->kernel_path, &st) || !S_ISREG(st.st_mode))
 		return 0;
-	*out = find_file(s->usdt, &st);
+	version = file_version_of(&st);
+	*out = find_file(s->usdt, &version, &key);
 	if (*out)
 		return 0;
 	fd = place->mapping ? proc_open_mapping(tgid, place->mapping)
@@ -253,7 +259,7 @@ static int attach_file(struct session *s, const struct session_target *t, struct
 		return -ENOMEM;
 	err = usdt_attach(&use.links, s->loader, t->tgid, kernel_path, &file->object, file->spec);
 	if (err) {
-		usdt_links_release(&use.links);
+		attach_release(&use.links);
 		return err;
 	}
 	u->use[u->nr_uses++] = use;
@@ -297,33 +303,63 @@ static int start(struct session *s)
 	return s->usdt ? 0 : -ENOMEM;
 }
 
-static bool is_same_file(const struct proc_mapping *a, const struct proc_mapping *b)
+/* Whether the file has probes, used or not. */
+static int find_probes(struct session *s, const struct session_target *t,
+		       const struct usdt_place *place, bool *brings)
 {
-	return a->inode == b->inode && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+	struct usdt_file *file;
+	int err = look_up(s, t->tgid, place, &file);
+
+	*brings |= !err && file && file->object.provider;
+	return err;
+}
+
+/* Each file that is mapped as code. */
+static int visit_files(struct session *s, const struct session_target *t,
+		       const struct proc_maps *maps,
+		       int (*visit)(struct session *s, const struct session_target *t,
+				    const struct usdt_place *place, bool *brings),
+		       bool *brings)
+{
+	const struct proc_mapping *m;
+	struct usdt_place place;
+	size_t *index, nr, i;
+	char path[512];
+	int err = proc_maps_code_files(maps, &index, &nr);
+
+	if (err)
+		return err;
+	for (i = 0; i < nr && !err; i++) {
+		m = &maps->item[index[i]];
+		if (proc_mapping_path(t->tgid, m, path, sizeof(path)))
+			continue;
+		place = (struct usdt_place){.name = m->path, .kernel_path = path, .mapping = m};
+		err = visit(s, t, &place, brings);
+	}
+	free(index);
+	return err;
+}
+
+bool session_usdt_is_brought(struct session *s, const struct session_target *t,
+			     const struct proc_maps *maps)
+{
+	bool brings = false;
+
+	if (!s->cli->no_usdt && !start(s))
+		(void)visit_files(s, t, maps, find_probes, &brings);
+	return brings;
 }
 
 int session_usdt_process(struct session *s, const struct session_target *t, bool *brings)
 {
-	const struct proc_mapping *m, *last = NULL;
-	struct usdt_place place;
-	char path[512];
-	size_t i;
 	int err = start(s);
 
 	*brings = false;
 	/* where all processes are probed, the new image of one has been from its start */
 	if (!err && t->exec_ns && traps_calls(s, SEEP_SLOT_NONE))
 		session_usdt_forget(s, t->slot);
-	for (i = 0; i < t->maps.nr && !err && !s->cli->no_usdt; i++) {
-		m = &t->maps.item[i];
-		if (!m->exec || !m->inode || (last && is_same_file(last, m)))
-			continue;
-		last = m;
-		if (proc_mapping_path(t->tgid, m, path, sizeof(path)))
-			continue;
-		place = (struct usdt_place){.name = m->path, .kernel_path = path, .mapping = m};
-		err = take_file(s, t, &place, brings);
-	}
+	if (!err && !s->cli->no_usdt)
+		err = visit_files(s, t, &t->maps, take_file, brings);
 	if (!err)
 		loader_set_tells(s->loader, t->slot, *brings);
 	return err;
@@ -347,16 +383,18 @@ int session_usdt_command(struct session *s, const struct session_target *t,
 void session_usdt_forget(struct session *s, uint32_t slot)
 {
 	struct session_usdt *u = s->usdt;
+	struct attach links = {0};
 	size_t i, kept = 0;
 
 	for (i = 0; u && i < u->nr_uses; i++) {
 		if (slot == SEEP_SLOT_NONE || u->use[i].slot == slot)
-			usdt_links_release(&u->use[i].links);
+			attach_move(&links, &u->use[i].links);
 		else
 			u->use[kept++] = u->use[i];
 	}
 	if (u)
 		u->nr_uses = kept;
+	attach_release(&links);
 }
 
 /* --- what is said of them --- */

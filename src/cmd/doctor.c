@@ -14,6 +14,7 @@
 #include "kernel.h"
 #include "loader.h"
 #include "log.h"
+#include "parse.h"
 #include "predict.h"
 #include "probes.h"
 #include "progtime.h"
@@ -97,26 +98,41 @@ static bool print_rights(void)
 	return all && host;
 }
 
+static void print_row(const char *link, const char *const column[4])
+{
+	printf("  %-9s %12s %12s  %12s %12s\n", link, column[0], column[1], column[2], column[3]);
+}
+
 static void print_kind(const struct calibration *cost, enum attach_kind kind)
 {
+	char text[4][FORMAT_MAX + 3], count[FORMAT_MAX];
+	const char *column[4];
+	int i;
+
 	if (!calibration_ns(cost, kind, true, false)) {
 		printf("  %-9s not on this kernel\n", attach_kind_name(kind));
 		return;
 	}
-	printf("  %-9s %7u ns  %7u ns  %10u ns  %7u ns\n", attach_kind_name(kind),
-	       calibration_ns(cost, kind, true, false), calibration_ns(cost, kind, true, true),
-	       calibration_ns(cost, kind, false, false), calibration_ns(cost, kind, false, true));
+	for (i = 0; i < 4; i++) {
+		format_count(calibration_ns(cost, kind, i < 2, i % 2), count, sizeof(count));
+		snprintf(text[i], sizeof(text[i]), "%s ns", count);
+		column[i] = text[i];
+	}
+	print_row(attach_kind_name(kind), column);
 }
 
 static void print_costs(const struct calibration *cost, int err)
 {
+	static const char *const heading[] = {"entry", "and return", "entry", "and return"};
+
 	if (err) {
 		printf("cost of a call with an empty program: not measured: %s\n", strerror(-err));
 		return;
 	}
 	printf("cost of a call with an empty program\n"
-	       "             emulated instruction  single-stepped\n"
-	       "  link          entry   and return       entry   and return\n");
+	       "  %-9s %25s  %25s\n",
+	       "", "emulated instruction", "single-stepped");
+	print_row("link", heading);
 	print_kind(cost, ATTACH_PERF);
 	print_kind(cost, ATTACH_MULTI);
 	print_kind(cost, ATTACH_SESSION);
@@ -265,6 +281,7 @@ static int print_code(pid_t tgid, const struct proc_maps *maps)
 
 static int print_process(struct probes *probes, pid_t tgid, struct machine *machine)
 {
+	size_t brought = probes->nr_brought;
 	struct proc_info info;
 	struct proc_maps maps;
 	int err = probes_print_process(probes, tgid);
@@ -274,7 +291,9 @@ static int print_process(struct probes *probes, pid_t tgid, struct machine *mach
 	err = proc_read_info(tgid, &info);
 	if (!err)
 		err = print_guards(tgid, info.is_32bit, machine);
-	if (!err && machine->may_probe)
+	if (!err && probes->nr_brought > brought)
+		printf("calls: not counted: a run leaves them alone, and uses its heap probes\n");
+	else if (!err && machine->may_probe)
 		predict_print(&probes->discover, tgid, &machine->features,
 			      machine->has_cost ? &machine->cost : NULL);
 	proc_maps_init(&maps);

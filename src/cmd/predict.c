@@ -18,7 +18,7 @@ static void print_count(uint64_t hits, uint64_t counted_ns, const char *what)
 	char text[FORMAT_MAX];
 
 	format_count((uint64_t)((double)hits * 1e9 / (double)counted_ns), text, sizeof(text));
-	printf("  %12s  %s a second\n", text, what);
+	printf("  %12s  %s\n", text, what);
 }
 
 static void print_share(double share, const char *what)
@@ -70,7 +70,8 @@ static void print_prediction(const struct callrate *rate, enum attach_kind link,
 		return;
 	}
 	guard_predict(guard, rate, &prediction);
-	printf("  predicted overhead, of its CPU time, with %s links%s\n", attach_kind_name(link),
+	printf("predicted overhead with %s links, of %s%s\n", attach_kind_name(link),
+	       prediction.of_least ? "a fifth of a CPU: it uses less" : "its CPU time",
 	       cost ? "" : " (costs are guesses)");
 	print_share(prediction.exact, "every allocation");
 	print_share(prediction.sampled, "a sample each 512.0 KiB");
@@ -113,7 +114,7 @@ static int count_and_print(const struct discover_found *found, size_t nr,
 	}
 	err = callrate_count(places->item, places->nr, &options, hits, &rate);
 	if (!err) {
-		printf("calls, counted for %llu ms\n",
+		printf("calls a second, counted for %llu ms\n",
 		       (unsigned long long)(rate.count.counted_ns + 999999) / 1000000);
 		print_sites(found, nr, hits, rate.count.counted_ns);
 		print_count(rate.count.calls, rate.count.counted_ns, "allocating calls in all");

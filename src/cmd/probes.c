@@ -2,6 +2,7 @@
 #include "probes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "log.h"
 #include "parse.h"
 #include "spawn.h"
+#include "usdt.h"
 
 #define PLACE_COLUMNS 22
 
@@ -26,9 +28,8 @@ static void print_site(const struct probes *probes, const struct discover_site *
 		printf("\n    %-8s %-*s", "", PLACE_COLUMNS, "");
 	printf(" %#8" PRIx64 " %-15.15s", site->file_offset, p->instruction);
 	if (probes->has_cost) {
-		format_count(calibration_ns(&probes->cost, probes->kind, p->emulated,
-					    site->function->role != ROLE_FREE),
-			     count, sizeof(count));
+		format_count(calibration_site_ns(&probes->cost, probes->kind, site), count,
+			     sizeof(count));
 		printf(" %6s ns", count);
 	}
 	printf("  %s\n", p->emulated ? "emulated" : "stepped");
@@ -66,6 +67,54 @@ static void print_found(const struct probes *probes, const struct discover_found
 		print_object(probes, found[i].object);
 }
 
+/* Heap probes that a file brings along, if it does; fd is taken over. */
+static void print_brought(struct probes *probes, const char *path, int fd)
+{
+	struct usdt_object object;
+	struct elf_file *elf = NULL;
+	const char *why = NULL;
+	int err;
+
+	if (fd < 0 || elf_open_fd(fd, &elf))
+		return;
+	err = usdt_find(elf, &object, &why);
+	elf_close(elf);
+	if (!err) {
+		printf("  %s  %s\n"
+		       "    %zu heap probes that it brings along: they are used, and the calls "
+		       "above are\n"
+		       "    left alone, unless --no-usdt is given\n",
+		       object.provider, path, object.nr_sites);
+		probes->nr_brought++;
+		usdt_object_release(&object);
+	} else if (why) {
+		printf("  %s\n"
+		       "    brings heap probes along that cannot be used: %s\n",
+		       path, why);
+	}
+}
+
+static void print_brought_of_process(struct probes *probes, pid_t tgid,
+				     const struct proc_maps *maps)
+{
+	size_t *index, nr, i;
+
+	if (probes->cli->no_usdt || proc_maps_code_files(maps, &index, &nr))
+		return;
+	for (i = 0; i < nr; i++)
+		print_brought(probes, maps->item[index[i]].path,
+			      proc_open_mapping(tgid, &maps->item[index[i]]));
+	free(index);
+}
+
+static void print_brought_of_files(struct probes *probes, const struct discover_files *files)
+{
+	size_t i;
+
+	for (i = 0; i < files->nr && !probes->cli->no_usdt; i++)
+		print_brought(probes, files->path[i], open(files->path[i], O_RDONLY | O_CLOEXEC));
+}
+
 int probes_init(struct probes *probes, const struct cli_options *cli)
 {
 	int err;
@@ -100,6 +149,7 @@ int probes_print_process(struct probes *probes, pid_t tgid)
 	} else {
 		printf("process %d (%s)\n", (int)tgid, info.comm);
 		print_found(probes, found, nr, searched);
+		print_brought_of_process(probes, tgid, &maps);
 	}
 	free(found);
 	proc_maps_release(&maps);
@@ -133,20 +183,25 @@ static int list_command(struct probes *probes)
 {
 	const char *name = probes->cli->argv[0];
 	struct discover_found *found = NULL;
+	struct discover_files files = {0};
 	size_t nr = 0, searched = 0;
 	char path[4096];
 	int err = spawn_find(name, path, sizeof(path));
 
 	if (!err)
-		err = discover_program(&probes->discover, path, &found, &nr, &searched);
+		err = discover_program_files(path, &files);
+	if (!err)
+		err = discover_files(&probes->discover, &files, &found, &nr, &searched);
 	if (err) {
 		log_error("cannot tell what '%s' will map: %s", name, strerror(-err));
-		return err;
+	} else {
+		printf("command %s\n", name);
+		print_found(probes, found, nr, searched);
+		print_brought_of_files(probes, &files);
 	}
-	printf("command %s\n", name);
-	print_found(probes, found, nr, searched);
 	free(found);
-	return 0;
+	discover_files_release(&files);
+	return err;
 }
 
 static int list_all(struct probes *probes)

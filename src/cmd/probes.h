@@ -18,6 +18,7 @@ struct probes {
 	struct calibration cost; /* for the caller to set, as soon as they are known: */
 	enum attach_kind kind;	 /* of the links that they would have */
 	bool has_cost;
+	size_t nr_brought; /* files of what was printed so far with heap probes of their own, which are used instead */
 };
 
 /* 0, -ENOMEM, or -EINVAL for a wrong description, with one line printed. */

@@ -437,6 +437,8 @@ void governor_predict(const struct governor_options *options, const struct gover
 	out->sampled = exact.nr_rungs == g.nr_rungs ? governor_load(&exact, &rates, SAMPLED_USUAL)
 						    : governor_load(&g, &rates, 0);
 	out->chosen = governor_load(&g, &rates, g.at);
+	out->of_least = rates.base_ns + governor_cost(&exact, &rates, 0) <
+			GOVERNOR_LEAST_CPUS * rates.wall_ns;
 	if (is_windows(&g) && out->chosen > options->max_overhead)
 		out->chosen = options->max_overhead;
 	out->hopeless =

@@ -8,7 +8,7 @@
  * The account. Of each interval's CPU time of the targets the allowed share is paid in, less a tenth to be sure, and what
  * our probes have cost is paid out. What was overspent has to be saved up again before anything dear is done: so the
  * share is kept over the run, whatever happens in one interval. Credit is kept for CREDIT_NS, and not longer: an idle
- * night is no licence for the morning. A target that uses less than a fifth of a CPU is taken to use that much, as nobody is harmed
+ * night is no licence for the morning. A target that uses less than GOVERNOR_LEAST_CPUS is taken to use that much, as nobody is harmed
  * by a share of nothing; but when it becomes busy, windows are not opened, and nothing richer is tried, until the
  * strict account, which knows no least use, has paid for that too. Costs of hits are means; what they add up to is
  * never taken for more than the targets have used.
@@ -68,10 +68,12 @@ enum governor_hit {
 	GOVERNOR_FREE,	   /* a freeing call */
 	GOVERNOR_FAULT,
 	GOVERNOR_FOREIGN, /* a call of a process that is no target, but has the traps */
+	GOVERNOR_USDT, /* a heap probe that a program brings along: what samples it takes is its own affair */
 	GOVERNOR_HIT_NR,
 };
 
-#define GOVERNOR_SAMPLE_AUTO 0 /* as sample_bytes: exact if that is cheap enough */
+#define GOVERNOR_LEAST_CPUS 0.2 /* that targets are taken to use at least */
+#define GOVERNOR_SAMPLE_AUTO 0	/* as sample_bytes: exact if that is cheap enough */
 
 struct governor_options {
 	double max_overhead;	   /* share of the targets' CPU time, 0.05; 0: unlimited */
@@ -176,6 +178,7 @@ enum governor_action governor_counted(struct governor *governor, const struct go
 struct governor_prediction {
 	double exact, sampled; /* sampled: with the period asked for, or 512K */
 	double chosen;	       /* with the rung that governor_start() takes */
+	bool of_least;	       /* of GOVERNOR_LEAST_CPUS: with probes in the targets use less */
 	struct governor_step step;
 	/* Not even the poorest rung that sees allocations keeps within max_overhead; or nothing limits it and exact is
 	 * more than the target itself: to be refused unless the user insists. */

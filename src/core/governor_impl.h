@@ -7,7 +7,7 @@
 
 /* Calls as they come now, in a time of wall_ns with probes in. */
 struct governor_rates {
-	double calls, frees, bytes, faults, foreign;
+	double calls, frees, bytes, faults, foreign, usdts;
 	double base_ns; /* CPU time of the targets without us */
 	double wall_ns;
 };
@@ -21,7 +21,7 @@ struct governor_rates governor_rates_of_input(const struct governor *governor,
 					      double interval_ns, double spent_ns);
 struct governor_rates governor_rates_of_count(const struct governor_count *count);
 
-/* The CPU time that a share is of: a fifth of a CPU at least. */
+/* The CPU time that a share is of: GOVERNOR_LEAST_CPUS at least. */
 double governor_at_least(double cpu_ns, double wall_ns);
 /* What a rung takes of the targets with probes in, in CPU time and as a share of all that they then use. */
 double governor_cost(const struct governor *governor, const struct governor_rates *rates,

@@ -2,7 +2,6 @@
 /* The rungs, and what each of them would cost. */
 #include "governor_impl.h"
 
-#define FLOOR_CPUS 0.2 /* of CPU, that a target is taken to use at least */
 #define MIN_DUTY 0.002
 #define BYTES_OF_A_CALL 256
 #define SAMPLE_FIRST (UINT64_C(64) << 10)
@@ -53,21 +52,25 @@ bool governor_sees_calls(const struct governor *g, unsigned int at)
 double governor_cost(const struct governor *g, const struct governor_rates *r, unsigned int at)
 {
 	const double *cost = g->options.cost_ns;
-	double followed = r->calls;
+	double followed = r->calls, others;
 
 	if (!governor_sees_calls(g, at))
 		return g->rung[at].mode == STEP_FAULTS ? r->faults * cost[GOVERNOR_FAULT] : 0;
 	if (g->rung[at].mode != STEP_EXACT &&
 	    r->bytes / (double)g->rung[at].period_bytes < followed)
 		followed = r->bytes / (double)g->rung[at].period_bytes;
+	others = r->frees * cost[GOVERNOR_FREE] + r->foreign * cost[GOVERNOR_FOREIGN] +
+		 r->usdts * cost[GOVERNOR_USDT];
 	return followed * cost[GOVERNOR_FOLLOWED] + (r->calls - followed) * cost[GOVERNOR_SKIPPED] +
-	       r->frees * cost[GOVERNOR_FREE] + r->foreign * cost[GOVERNOR_FOREIGN];
+	       others;
 }
 
 /* The CPU time that a share is of. */
 double governor_at_least(double cpu_ns, double wall_ns)
 {
-	return cpu_ns > FLOOR_CPUS * wall_ns ? cpu_ns : FLOOR_CPUS * wall_ns;
+	double least_ns = GOVERNOR_LEAST_CPUS * wall_ns;
+
+	return cpu_ns > least_ns ? cpu_ns : least_ns;
 }
 
 double governor_load(const struct governor *g, const struct governor_rates *r, unsigned int at)
@@ -106,6 +109,7 @@ struct governor_rates governor_rates_of_input(const struct governor *g,
 		.bytes = (double)in->call_bytes,
 		.faults = (double)in->hits[GOVERNOR_FAULT],
 		.foreign = (double)in->hits[GOVERNOR_FOREIGN],
+		.usdts = (double)in->hits[GOVERNOR_USDT],
 		.wall_ns = interval_ns,
 	};
 

@@ -183,7 +183,7 @@ enum end_flags {
 	END_INTERRUPTED = 1 << 1, /* by the user, before the duration was over */
 	END_NO_RESYNC = 1 << 2,	  /* events were lost and the block map could not be read again */
 	END_LEADER_GONE = 1 << 3, /* a target's thread group leader ended, and the probes with it */
-	END_UNFOLLOWED = 1 << 4,  /* there were more processes at once than can be followed */
+	END_UNFOLLOWED = 1 << 4,  /* not all could be followed: too many at once, or refused */
 };
 
 struct record_end {

@@ -233,8 +233,13 @@ struct report {
 	size_t nr_losses;
 	struct report_probe *probe;
 	size_t nr_probes;
-	double predicted_pct; /* of the target's CPU time; negative: not predicted */
+	/*
+	 * Of the targets' CPU time; predicted and limited of GOVERNOR_LEAST_CPUS where that is more, as --max-overhead
+	 * counts.
+	 */
+	double predicted_pct; /* negative: not predicted */
 	double measured_pct;  /* negative: not known */
+	double limited_pct; /* measured; 0: the targets use more than the least, see measured_pct */
 	struct report_site *site;
 	size_t nr_sites, nr_sites_all; /* in the array, at most --top, and in all */
 	struct report_mapping_site *mapping;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "array.h"
+#include "governor.h"
 #include "profile_impl.h"
 
 /* Losses without a line of their own in the balance. fatal: the numbers are not complete. */
@@ -94,7 +95,10 @@ static void judge_completeness(const struct profile *p, struct report *out)
 			"the first thread of a target ended, and the probes with it; its other "
 			"threads went on unseen");
 	if (p->end_flags & END_UNFOLLOWED)
-		set_incomplete(out, "there were more processes at once than can be followed");
+		set_incomplete(
+			out,
+			"some processes were not followed: there were more at once than can be, or "
+			"probes might have killed them");
 	if (p->end_flags & END_NO_RESYNC)
 		set_incomplete(out, "events were lost and the block map could not be read again");
 	if (out->balance.lost_events) {
@@ -187,6 +191,16 @@ static double measured_overhead(const struct profile *p)
 	return 100 * ours / (cpu - ours);
 }
 
+/* What it comes to by the limit, where the targets use less than that reckons with. */
+static double limited_overhead(const struct profile *p)
+{
+	double least_ns = GOVERNOR_LEAST_CPUS * 1e9 * profile_window_s(p, p->last_ns);
+
+	if (!p->overhead.cpu_ns || (double)p->overhead.cpu_ns >= least_ns)
+		return 0;
+	return 100 * (double)p->overhead.spent_ns / least_ns;
+}
+
 /* By the governor, before it began. */
 static double predicted_overhead(const struct profile *p)
 {
@@ -212,6 +226,7 @@ static void add_head(const struct profile *p, struct report *out)
 	out->faults_s = profile_faults_s(p);
 	out->predicted_pct = predicted_overhead(p);
 	out->measured_pct = out->mode == RUN_LEAKS ? measured_overhead(p) : -1;
+	out->limited_pct = limited_overhead(p);
 }
 
 int profile_report(struct profile *p, const struct report_options *options, struct report *out)

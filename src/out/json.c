@@ -143,6 +143,8 @@ json_t *json_overhead(struct json_out *json)
 
 	jv_put(json, object, "predicted_pct", jv_percent(json->report->predicted_pct));
 	jv_put(json, object, "measured_pct", jv_percent(json->report->measured_pct));
+	jv_put(json, object, "limited_pct",
+	       json->report->limited_pct > 0 ? jv_percent(json->report->limited_pct) : json_null());
 	return object;
 }
 

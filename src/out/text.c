@@ -424,21 +424,37 @@ static void add_probes(struct text *text)
 	text_wrap(text, TEXT_INDENT);
 }
 
+/* Whose share is of more than they use: a small number of it may be much of the little that they do. */
+static void add_little_used(struct text *text)
+{
+	bool several = text->report->nr_targets > 1;
+
+	strbuf_printf(&text->line,
+		      "; the target%s less than that, and of what %s it is %.1f" TEXT_NBSP "%%",
+		      several ? "s use" : " uses", several ? "they use" : "it uses",
+		      text->report->measured_pct);
+}
+
 void text_overhead(struct text *text)
 {
 	const struct report *report = text->report;
+	bool is_little = report->limited_pct > 0 && report->measured_pct >= 0;
+	double measured = is_little ? report->limited_pct : report->measured_pct;
 
 	if (report->nr_probes)
 		add_probes(text);
 	if (!(report->predicted_pct >= 0) && !(report->measured_pct >= 0))
 		return;
-	strbuf_puts(&text->line, "overhead, of the target's CPU time:");
+	strbuf_printf(&text->line,
+		      "overhead, of %s:", is_little ? "a fifth of a CPU" : "the target's CPU time");
 	if (report->predicted_pct >= 0)
 		strbuf_printf(&text->line, " %.1f" TEXT_NBSP "%% predicted", report->predicted_pct);
 	if (report->predicted_pct >= 0 && report->measured_pct >= 0)
 		strbuf_puts(&text->line, ",");
 	if (report->measured_pct >= 0)
-		strbuf_printf(&text->line, " %.1f" TEXT_NBSP "%% measured", report->measured_pct);
+		strbuf_printf(&text->line, " %.1f" TEXT_NBSP "%% measured", measured);
+	if (is_little)
+		add_little_used(text);
 	text_wrap(text, TEXT_INDENT);
 }
 

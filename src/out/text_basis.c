@@ -182,6 +182,15 @@ static void add_group(struct text *text, const struct report_group *group)
 	text_wrap(text, 2 * TEXT_INDENT);
 }
 
+static const char *groups_name(enum report_by by, size_t nr)
+{
+	static const char *const name[][2] = {[BY_PROCESS] = {"process", "processes"},
+					      [BY_COMM] = {"name", "names"},
+					      [BY_CGROUP] = {"cgroup", "cgroups"}};
+
+	return name[by][nr != 1];
+}
+
 void text_groups(struct text *text)
 {
 	const struct report *report = text->report;
@@ -189,8 +198,9 @@ void text_groups(struct text *text)
 
 	if (report->nr_targets < 2 || !report->nr_groups)
 		return;
-	strbuf_printf(text->out, "\n%s by %s, those that grow first\n",
-		      text_count(report->nr_groups).text, report_by_name(report->by));
+	strbuf_printf(text->out, "\n%s %s, those that grow first\n",
+		      text_count(report->nr_groups).text,
+		      groups_name(report->by, report->nr_groups));
 	for (i = 0; i < report->nr_groups && i < MAX_GROUPS; i++)
 		add_group(text, &report->group[i]);
 	if (i < report->nr_groups)

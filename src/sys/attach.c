@@ -3,7 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,11 +36,27 @@ void attach_init(struct attach *a)
 	*a = (struct attach){0};
 }
 
+void attach_cut(struct attach *a, size_t nr)
+{
+	closer_close(a->fd + nr, a->nr - nr);
+	a->nr = nr;
+}
+
 void attach_release(struct attach *a)
 {
-	closer_close(a->fd, a->nr);
+	attach_cut(a, 0);
 	free(a->fd);
 	attach_init(a);
+}
+
+void attach_move(struct attach *to, struct attach *from)
+{
+	if (from->nr && !ARRAY_GROW(&to->fd, &to->cap, to->nr + from->nr)) {
+		memcpy(to->fd + to->nr, from->fd, from->nr * sizeof(*to->fd));
+		to->nr += from->nr;
+		from->nr = 0;
+	}
+	attach_release(from);
 }
 
 int attach_keep(struct attach *a, int fd)
@@ -53,11 +69,49 @@ int attach_keep(struct attach *a, int fd)
 	return 0;
 }
 
-int attach_perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
+static int perf_open(struct perf_event_attr *attr, pid_t pid, int cpu)
 {
 	int fd = (int)syscall(__NR_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
+}
+
+static int read_pmu(const char *name, const char *format, unsigned int *out)
+{
+	char path[96];
+	FILE *file;
+	int err;
+
+	snprintf(path, sizeof(path), "/sys/bus/event_source/devices/uprobe/%s", name);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	err = fscanf(file, format, out) == 1 ? 0 : -EINVAL;
+	(void)fclose(file);
+	return err;
+}
+
+int attach_uprobe_open(const struct attach_uprobe *uprobe)
+{
+	struct perf_event_attr attr = {.size = sizeof(attr),
+				       .config1 = (uint64_t)(uintptr_t)uprobe->path,
+				       .config2 = uprobe->offset};
+	unsigned int type = 0, return_bit = 0, ref_count_bit = 0;
+	int err = read_pmu("type", "%u", &type);
+
+	if (!err && uprobe->at_return)
+		err = read_pmu("format/retprobe", "config:%u", &return_bit);
+	if (!err && uprobe->ref_count_offset)
+		err = read_pmu("format/ref_ctr_offset", "config:%u-", &ref_count_bit);
+	if (!err && (return_bit > 63 || ref_count_bit > 32))
+		err = -ENOTSUP;
+	if (err)
+		return err;
+	attr.type = type;
+	attr.config = (uint64_t)uprobe->at_return << return_bit | uprobe->ref_count_offset
+									  << ref_count_bit;
+	/* Of all processes: on one CPU, since a program tied to a uprobe runs on all of them. */
+	return uprobe->tgid ? perf_open(&attr, uprobe->tgid, -1) : perf_open(&attr, -1, 0);
 }
 
 int attach_perf_link(struct attach *a, int event, int program, uint64_t cookie)
@@ -114,7 +168,7 @@ static int tracepoint(struct attach *a, const char *name, int program)
 		return id;
 	attr.config = (uint64_t)id;
 	/* On one CPU: a program tied to a tracepoint runs on all of them. */
-	return attach_perf_link(a, attach_perf_open(&attr, -1, 0), program, 0);
+	return attach_perf_link(a, perf_open(&attr, -1, 0), program, 0);
 }
 
 struct syscall_probe {
@@ -172,7 +226,7 @@ static int fault_event(struct attach *a, uint64_t config, int cpu, int program, 
 				       .sample_type = PERF_SAMPLE_ADDR,
 				       .exclude_hv = 1};
 
-	return attach_perf_link(a, attach_perf_open(&attr, -1, cpu), program, 0);
+	return attach_perf_link(a, perf_open(&attr, -1, cpu), program, 0);
 }
 
 int attach_faults(struct attach *a, const struct loader *loader, uint32_t period)

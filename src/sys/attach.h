@@ -28,8 +28,10 @@ struct attach {
 };
 
 void attach_init(struct attach *attach);
-/* Takes every probe out. */
+/* Takes every probe out; many take no longer than one does. */
 void attach_release(struct attach *attach);
+/* Moves all to another, which may have some; what there is no memory for is taken out. */
+void attach_move(struct attach *to, struct attach *from);
 
 /* Functions of one file, to be probed in one process. */
 struct attach_request {

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Uprobes in functions of allocators: by perf events, one for each, or by links that hold many. */
-#include <bpf/bpf.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "attach_impl.h"
-#include "closer.h"
 #include "uprobe_link.h"
 
 struct attach_links {
@@ -76,41 +72,14 @@ static bool frees(const struct discover_site *site)
 
 /* --- by perf event --- */
 
-static int read_number(const char *path, const char *format, unsigned int *out)
-{
-	FILE *file = fopen(path, "re");
-	int err;
-
-	if (!file)
-		return -errno;
-	err = fscanf(file, format, out) == 1 ? 0 : -EINVAL;
-	(void)fclose(file);
-	return err;
-}
-
 static int uprobe_open(const struct attach_request *request, uint64_t offset, bool at_return)
 {
-	static const char pmu[] = "/sys/bus/event_source/devices/uprobe";
-	struct perf_event_attr attr = {.size = sizeof(attr)};
-	unsigned int type, bit;
-	char name[128];
-	int err;
+	const struct attach_uprobe uprobe = {.path = request->kernel_path,
+					     .offset = offset,
+					     .tgid = request->tgid,
+					     .at_return = at_return};
 
-	snprintf(name, sizeof(name), "%s/type", pmu);
-	err = read_number(name, "%u", &type);
-	if (err)
-		return err;
-	snprintf(name, sizeof(name), "%s/format/retprobe", pmu);
-	err = read_number(name, "config:%u", &bit);
-	if (err)
-		return err;
-	attr.type = type;
-	attr.config = at_return ? 1ull << bit : 0;
-	attr.config1 = (uint64_t)(uintptr_t)request->kernel_path;
-	attr.config2 = offset;
-	/* Of all processes: on one CPU, since a program tied to a uprobe runs on all of them. */
-	return request->tgid ? attach_perf_open(&attr, request->tgid, -1)
-			     : attach_perf_open(&attr, -1, 0);
+	return attach_uprobe_open(&uprobe);
 }
 
 /* The return probe comes first: a call that enters in between has no state and leaves no trace. */
@@ -233,24 +202,15 @@ void attach_links_free(struct attach_links *links)
 
 void attach_links_free_all(struct attach_links *const *links, size_t nr)
 {
-	size_t nr_fds = 0, at = 0, i;
-	int *fd;
+	struct attach all = {0};
+	size_t i;
 
-	for (i = 0; i < nr; i++)
-		nr_fds += links[i] ? links[i]->fds.nr : 0;
-	fd = calloc(nr_fds + 1, sizeof(*fd));
-	for (i = 0; i < nr && fd; i++) {
-		if (!links[i])
-			continue;
-		memcpy(fd + at, links[i]->fds.fd, links[i]->fds.nr * sizeof(*fd));
-		at += links[i]->fds.nr;
-		links[i]->fds.nr = 0;
+	for (i = 0; i < nr; i++) {
+		if (links[i])
+			attach_move(&all, &links[i]->fds);
+		free(links[i]);
 	}
-	if (fd)
-		closer_close(fd, at);
-	free(fd);
-	for (i = 0; i < nr; i++)
-		attach_links_free(links[i]);
+	attach_release(&all);
 }
 
 /*

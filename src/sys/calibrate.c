@@ -306,6 +306,16 @@ uint32_t calibration_ns(const struct calibration *costs, enum attach_kind kind, 
 	return with_return ? cost->return_ns : cost->entry_ns;
 }
 
+uint32_t calibration_site_ns(const struct calibration *costs, enum attach_kind kind,
+			     const struct discover_site *site)
+{
+	bool frees = site->function->role == ROLE_FREE;
+
+	if (frees && kind == ATTACH_SESSION)
+		kind = ATTACH_MULTI;
+	return calibration_ns(costs, kind, site->placement.emulated, !frees);
+}
+
 void calibrate_free(struct calibrator *calibrator)
 {
 	if (!calibrator)

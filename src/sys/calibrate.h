@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "discover.h"
 #include "loader.h"
 
 #define CALIBRATE_KINDS (ATTACH_SESSION + 1)
@@ -40,6 +41,10 @@ struct calibration {
 /* Of links of a kind, at an instruction that is emulated or single-stepped. */
 uint32_t calibration_ns(const struct calibration *costs, enum attach_kind kind, bool emulated,
 			bool with_return);
+
+/* Of a probe in an allocator's function, by links of a kind, or the next best: what has no return is never a session. */
+uint32_t calibration_site_ns(const struct calibration *costs, enum attach_kind kind,
+			     const struct discover_site *site);
 
 struct calibrator; /* one child at work */
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "closer.h"
 #include "cputime.h"
 #include "fd.h"
 #include "uprobe_link.h"
@@ -94,8 +95,8 @@ out:
 
 static int link_all(struct counting *c)
 {
+	int err, gone = -ESRCH;
 	size_t first, end;
-	int err;
 
 	for (first = 0; first < c->nr; first = end) {
 		for (end = first + 1;
@@ -104,14 +105,18 @@ static int link_all(struct counting *c)
 		err = note_process(c, c->place[first].tgid);
 		if (!err)
 			err = link_file(c, first, end - first);
+		if (err == -ESRCH || err == -ENOENT) { /* the others count */
+			gone = err;
+			continue;
+		}
 		if (err < 0)
 			return err;
 		if (err) {
 			c->nr = first;
-			return 0;
+			break;
 		}
 	}
-	return 0;
+	return c->nr_links ? 0 : gone;
 }
 
 static uint64_t hits_at(const struct counting *c, size_t i)
@@ -173,12 +178,6 @@ static void sum_up(const struct counting *c, uint64_t *hits, struct callrate *ou
 	out->stepped_frees = all[1] ? (double)stepped[1] / (double)all[1] : 0;
 	out->nr_places = c->nr;
 	out->nr_processes = c->nr_tgids;
-}
-
-static void close_links(struct counting *c)
-{
-	while (c->nr_links)
-		fd_close(&c->link[--c->nr_links]);
 }
 
 static int count(struct counting *c, uint64_t *hits, struct callrate *out)
@@ -245,7 +244,7 @@ int callrate_count(const struct callrate_place *place, size_t nr,
 	err = prepare(&c);
 	if (!err)
 		err = count(&c, hits, out);
-	close_links(&c);
+	closer_close(c.link, c.nr_links);
 	fd_close(&c.prog_fd);
 	fd_close(&c.map_fd);
 	uprobe_counter_unmap(c.counter, (uint32_t)counters);

@@ -49,7 +49,8 @@ struct callrate {
 
 /*
  * hits: NULL, or nr numbers that get the calls at each place in count.counted_ns; 0 for places beyond nr_places. 0 or
- * negative errno: -ENOTSUP this kernel has no multi links; -ESRCH a process has gone; -EINVAL no places.
+ * negative errno: -ENOTSUP this kernel has no multi links; -ESRCH, -ENOENT the processes, or files, have gone, all of them;
+ * -EINVAL no places.
  */
 int callrate_count(const struct callrate_place *place, size_t nr,
 		   const struct callrate_options *options, uint64_t *hits, struct callrate *out);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "array.h"
@@ -36,6 +35,7 @@ void discover_release(struct discover *d)
 	for (i = 0; i < d->nr; i++)
 		object_free(d->object[i]);
 	free(d->object);
+	map64_release(&d->by_version);
 	free(d->wish);
 	map64_release(&d->spec_names);
 	discover_init(d);
@@ -90,59 +90,75 @@ int discover_check_wishes(const struct discover *d, bool more_to_come)
 	return 0;
 }
 
-static uint64_t changed_ns(const struct stat *st)
+/* NULL, and *key gets where it belongs: neighbouring keys are for others with the same hash. */
+static struct discover_object *object_find(const struct discover *d,
+					   const struct file_version *version, uint64_t *key)
 {
-	return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
-}
+	uint64_t i;
 
-static const struct discover_object *object_find(const struct discover *d, const struct stat *st)
-{
-	size_t i;
-
-	for (i = 0; i < d->nr; i++) {
-		if (d->object[i]->inode == st->st_ino &&
-		    d->object[i]->dev_major == major(st->st_dev) &&
-		    d->object[i]->dev_minor == minor(st->st_dev) &&
-		    d->object[i]->bytes == (uint64_t)st->st_size &&
-		    d->object[i]->changed_ns == changed_ns(st))
+	*key = file_version_hash(version);
+	for (; map64_get(&d->by_version, *key, &i); ++*key) {
+		if (file_version_is(&d->object[i]->version, version))
 			return d->object[i];
 	}
 	return NULL;
+}
+
+const struct discover_object *discover_known(const struct discover *d, const struct stat *st)
+{
+	struct file_version version = file_version_of(st);
+	uint64_t key;
+
+	return object_find(d, &version, &key);
+}
+
+static struct discover_object *object_new(const struct file_version *version, const char *path)
+{
+	struct discover_object *object = calloc(1, sizeof(*object));
+
+	if (!object)
+		return NULL;
+	object->version = *version;
+	object->path = strdup(path);
+	if (object->path)
+		return object;
+	free(object);
+	return NULL;
+}
+
+/* It may be read the next time. */
+static bool is_passing(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
 }
 
 int discover_file(struct discover *d, int fd, const char *path, const struct discover_object **out)
 {
 	struct discover_object *object;
 	struct elf_file *elf = NULL;
+	struct file_version version;
 	struct stat st;
+	uint64_t key;
 	int copy, err;
 
 	if (fstat(fd, &st))
 		return -errno;
-	*out = object_find(d, &st);
+	version = file_version_of(&st);
+	*out = object_find(d, &version, &key);
 	if (*out)
 		return 0;
-	if (ARRAY_GROW(&d->object, &d->cap, d->nr + 1))
-		return -ENOMEM;
-	object = calloc(1, sizeof(*object));
+	object = object_new(&version, path);
 	if (!object)
 		return -ENOMEM;
-	object->path = strdup(path);
-	if (!object->path) {
-		free(object);
-		return -ENOMEM;
-	}
-	object->inode = st.st_ino;
-	object->dev_major = major(st.st_dev);
-	object->dev_minor = minor(st.st_dev);
-	object->bytes = (uint64_t)st.st_size;
-	object->changed_ns = changed_ns(&st);
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	err = copy < 0 ? -errno : elf_open_fd(copy, &elf);
 	if (!err)
 		err = discover_search(d, fd, elf, object);
 	elf_close(elf);
-	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE) { /* it may be read the next time */
+	if (!is_passing(err) &&
+	    (ARRAY_GROW(&d->object, &d->cap, d->nr + 1) || map64_put(&d->by_version, key, d->nr)))
+		err = -ENOMEM;
+	if (is_passing(err)) {
 		object_free(object);
 		return err;
 	}
@@ -151,80 +167,90 @@ int discover_file(struct discover *d, int fd, const char *path, const struct dis
 	return err;
 }
 
-static bool already_found(const struct discover_found *found, size_t nr,
-			  const struct discover_object *object)
+/* What a process has. */
+struct list {
+	struct discover_found *found;
+	size_t nr, cap;
+	size_t nr_searched;
+};
+
+/* Files of another device may be one file: on btrfs and overlayfs maps tells another one than stat(). */
+static bool already_found(const struct list *list, const struct discover_object *object)
 {
 	size_t i;
 
-	for (i = 0; i < nr; i++) {
-		if (found[i].object == object)
+	for (i = 0; i < list->nr; i++) {
+		if (list->found[i].object == object)
 			return true;
 	}
 	return false;
 }
 
-static bool same_file_before(const struct proc_maps *maps, size_t at)
+static void say_many(struct discover *d, pid_t tgid)
 {
-	const struct proc_mapping *m = &maps->item[at], *o;
-	size_t i;
-
-	for (i = 0; i < at; i++) {
-		o = &maps->item[i];
-		if (o->exec && o->inode == m->inode && o->dev_major == m->dev_major &&
-		    o->dev_minor == m->dev_minor)
-			return true;
-	}
-	return false;
+	if (!d->said_many)
+		log_warn("process %d maps more than %d files with allocators: those beyond are not "
+			 "probed",
+			 (int)tgid, DISCOVER_MAX_FOUND);
+	d->said_many = true;
 }
 
-static int add_found(struct discover_found **found, size_t *nr, size_t *cap,
-		     const struct discover_object *object)
+/* The file of a mapping; what cannot be searched is passed over. */
+static int search_mapping(struct discover *d, pid_t tgid, const struct proc_mapping *m,
+			  struct list *list)
 {
-	if (ARRAY_GROW(found, cap, *nr + 1))
+	const struct discover_object *object;
+	struct discover_found *found;
+	int fd = proc_open_mapping(tgid, m), err;
+
+	if (fd < 0) {
+		log_verbose("cannot open '%s' of %d: %s, not searched", m->path, (int)tgid,
+			    strerror(-fd));
+		return 0;
+	}
+	list->nr_searched++;
+	err = discover_file(d, fd, m->path, &object);
+	fd_close(&fd);
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		log_verbose("cannot search '%s': %s", m->path, strerror(-err));
+	if (err || !object->family || already_found(list, object))
+		return 0;
+	if (list->nr == DISCOVER_MAX_FOUND) {
+		say_many(d, tgid);
+		return 0;
+	}
+	if (ARRAY_GROW(&list->found, &list->cap, list->nr + 1))
 		return -ENOMEM;
-	(*found)[*nr] = (struct discover_found){.object = object};
-	(*nr)++;
+	found = &list->found[list->nr];
+	found->object = object;
+	err = proc_mapping_path(tgid, m, found->kernel_path, sizeof(found->kernel_path));
+	if (err)
+		log_verbose("cannot probe '%s' of %d: %s", m->path, (int)tgid, strerror(-err));
+	else
+		list->nr++;
 	return 0;
 }
 
 int discover_process(struct discover *d, pid_t tgid, const struct proc_maps *maps,
 		     struct discover_found **found, size_t *nr, size_t *nr_searched)
 {
-	const struct discover_object *object;
-	const struct proc_mapping *m;
-	size_t cap = 0, i;
-	int fd, err;
+	struct list list = {0};
+	size_t *index, nr_files, i;
+	int err = proc_maps_code_files(maps, &index, &nr_files);
 
-	*found = NULL;
-	*nr = *nr_searched = 0;
-	for (i = 0; i < maps->nr; i++) {
-		m = &maps->item[i];
-		if (!m->exec || !m->inode || same_file_before(maps, i))
-			continue;
-		fd = proc_open_mapping(tgid, m);
-		if (fd < 0) {
-			log_verbose("cannot open '%s' of %d: %s, not searched", m->path, (int)tgid,
-				    strerror(-fd));
-			continue;
-		}
-		(*nr_searched)++;
-		err = discover_file(d, fd, m->path, &object);
-		fd_close(&fd);
-		if (err == -ENOMEM)
-			return err;
-		if (err)
-			log_verbose("cannot search '%s': %s", m->path, strerror(-err));
-		if (err || !object->family || already_found(*found, *nr, object))
-			continue;
-		if (add_found(found, nr, &cap, object))
-			return -ENOMEM;
-		err = proc_mapping_path(tgid, m, (*found)[*nr - 1].kernel_path,
-					sizeof((*found)[0].kernel_path));
-		if (err) {
-			log_verbose("cannot probe '%s' of %d: %s", m->path, (int)tgid,
-				    strerror(-err));
-			(*nr)--;
-		}
+	if (err)
+		return err;
+	for (i = 0; i < nr_files && !err; i++)
+		err = search_mapping(d, tgid, &maps->item[index[i]], &list);
+	free(index);
+	if (err) {
+		free(list.found);
+		return err;
 	}
+	*found = list.found;
+	*nr = list.nr;
+	*nr_searched = list.nr_searched;
 	return 0;
 }

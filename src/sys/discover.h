@@ -15,11 +15,13 @@
 #include "allocator_spec.h"
 #include "allocators.h"
 #include "elf.h"
+#include "file_version.h"
 #include "hash.h"
 #include "placement.h"
 #include "proc.h"
 
 #define DISCOVER_MAX_SITES 256 /* in one file */
+#define DISCOVER_MAX_FOUND 256 /* files with an allocator in one process, at a time */
 
 struct discover_site {
 	const struct allocator_function *function; /* of the object */
@@ -32,11 +34,8 @@ struct discover_site {
 
 /* One file; the cache owns it. */
 struct discover_object {
-	uint32_t dev_major, dev_minor;
-	uint64_t inode;
-	uint64_t bytes,
-		changed_ns; /* as it was when it was searched: what has changed is another file */
-	char *path;	    /* as the process sees it, for people */
+	struct file_version version; /* as it was when it was searched */
+	char *path;		     /* as the process sees it, for people */
 	const char *
 		family; /* "glibc", ...: of its malloc(), if it has one; NULL: no allocator in it */
 	struct discover_site *site; /* frees first: attach them in this order */
@@ -54,6 +53,8 @@ struct discover_wish {
 struct discover {
 	struct discover_object **object; /* all files ever searched */
 	size_t nr, cap;
+	struct map64 by_version;	   /* hashes to their number */
+	bool said_many;			   /* a process had more than DISCOVER_MAX_FOUND */
 	const struct allocator_spec *spec; /* NULL: none; borrowed */
 	struct map64 spec_names;	   /* hashes of its symbols */
 	struct discover_wish *wish;	   /* one for each function of it */
@@ -76,13 +77,17 @@ int discover_check_wishes(const struct discover *discover, bool more_to_come);
 int discover_file(struct discover *discover, int fd, const char *path,
 		  const struct discover_object **out);
 
+/* The object of a file that was searched before; NULL: it was not, or it has changed since. */
+const struct discover_object *discover_known(const struct discover *discover,
+					     const struct stat *st);
+
 struct discover_found {
 	const struct discover_object *object; /* has a family */
 	char kernel_path[512];		      /* for perf_event_open(), while the process lives */
 };
 
-/* All objects with an allocator among a process's mappings. The caller frees *found. *nr_searched: executable files looked
- * at. 0 or negative errno (-ESRCH: the process has gone). */
+/* All objects with an allocator among a process's mappings, each once, at most DISCOVER_MAX_FOUND. The caller frees *found.
+ * *nr_searched: executable files looked at. 0 or -ENOMEM. */
 int discover_process(struct discover *discover, pid_t tgid, const struct proc_maps *maps,
 		     struct discover_found **found, size_t *nr, size_t *nr_searched);
 
@@ -100,8 +105,5 @@ void discover_files_release(struct discover_files *files);
 /* Searches them. Same as above; kernel paths are ordinary paths. 0 or -ENOMEM. */
 int discover_files(struct discover *discover, const struct discover_files *files,
 		   struct discover_found **found, size_t *nr, size_t *nr_searched);
-/* Both at once. */
-int discover_program(struct discover *discover, const char *program, struct discover_found **found,
-		     size_t *nr, size_t *nr_searched);
 
 #endif

@@ -193,16 +193,3 @@ int discover_files(struct discover *d, const struct discover_files *files,
 	*nr_searched = searched;
 	return 0;
 }
-
-int discover_program(struct discover *d, const char *program, struct discover_found **found,
-		     size_t *nr, size_t *nr_searched)
-{
-	struct discover_files files;
-	int err = discover_program_files(program, &files);
-
-	if (err)
-		return err;
-	err = discover_files(d, &files, found, nr, nr_searched);
-	discover_files_release(&files);
-	return err;
-}

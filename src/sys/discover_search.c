@@ -19,14 +19,22 @@ struct search {
 	struct elf_symbol *symbol; /* by name of the object */
 	bool *found;
 	size_t nr_functions; /* in use, of the object's */
+	size_t nr_left_out;  /* for want of room */
 };
 
+/* What is longer than any name that may be wanted is not read to its end: there may be many that share a long one. */
 static bool wants(const char *name, void *arg)
 {
 	const struct discover *d = arg;
+	size_t bytes;
 
-	return allocators_want(name) ||
-	       (d->spec && map64_get(&d->spec_names, hash_bytes(name, strlen(name), 0), NULL));
+	if (allocators_want(name))
+		return true;
+	if (!d->spec)
+		return false;
+	bytes = strnlen(name, ALLOCATOR_SPEC_MAX_NAME + 1);
+	return bytes <= ALLOCATOR_SPEC_MAX_NAME &&
+	       map64_get(&d->spec_names, hash_bytes(name, bytes, 0), NULL);
 }
 
 static int place(struct elf_file *elf, const struct allocator_function *function,
@@ -68,8 +76,12 @@ static void add_site(struct search *s, const struct allocator_choice *choice,
 	struct discover_site *site = &object->site[object->nr_sites];
 	int err;
 
-	if (has_site(object, symbol->file_offset) || object->nr_sites == DISCOVER_MAX_SITES)
+	if (has_site(object, symbol->file_offset))
 		return;
+	if (object->nr_sites == DISCOVER_MAX_SITES) {
+		s->nr_left_out++;
+		return;
+	}
 	*function = choice->function;
 	err = place(s->elf, function, symbol, site);
 	if (err) {
@@ -249,6 +261,10 @@ int discover_search(struct discover *discover, int fd, struct elf_file *elf,
 		qsort(object->site, object->nr_sites, sizeof(*object->site), site_order);
 	if (!object->nr_sites)
 		elf_names_release(&object->names);
+	if (search.nr_left_out)
+		log_warn("'%s' has more functions of allocators than the %d that can be probed, "
+			 "%zu are left out: what goes through them is not seen",
+			 object->path, DISCOVER_MAX_SITES, search.nr_left_out);
 	free(search.symbol);
 	free(search.found);
 	return err;

@@ -80,6 +80,13 @@ static void set_traps(struct guard *g, double stepped_calls, double stepped_free
 	g->trap_ns[GOVERNOR_SKIPPED] = trap_ns(g, kind, !session, stepped_calls);
 	g->trap_ns[GOVERNOR_FREE] = trap_ns(g, plain, false, stepped_frees);
 	g->trap_ns[GOVERNOR_FOREIGN] = trap_ns(g, plain, false, stepped_calls);
+	/* on a nop, by perf event */
+	g->trap_ns[GOVERNOR_USDT] = trap_ns(g, ATTACH_PERF, false, 0);
+}
+
+double guard_cost_ns(const struct guard *g, enum governor_hit hit)
+{
+	return g->trap_ns[hit] + g->program_ns[hit];
 }
 
 static void set_costs(const struct guard *g, double *cost_ns)
@@ -87,12 +94,7 @@ static void set_costs(const struct guard *g, double *cost_ns)
 	unsigned int hit;
 
 	for (hit = 0; hit < GOVERNOR_HIT_NR; hit++)
-		cost_ns[hit] = g->trap_ns[hit] + g->program_ns[hit];
-}
-
-double guard_cost_ns(const struct guard *g, enum governor_hit hit)
-{
-	return g->trap_ns[hit] + g->program_ns[hit];
+		cost_ns[hit] = guard_cost_ns(g, hit);
 }
 
 /* --- counters ------------------------------------------------------------------------------------- */
@@ -119,6 +121,7 @@ static void take_hits(const struct guard *g, const uint64_t *now, const uint64_t
 	hits[GOVERNOR_FAULT] =
 		since(now, before, STAT_MINOR_FAULTS) + since(now, before, STAT_MAJOR_FAULTS);
 	hits[GOVERNOR_FOREIGN] = since(now, before, STAT_FOREIGN_HITS);
+	hits[GOVERNOR_USDT] = since(now, before, STAT_USDT_HITS);
 }
 
 /* --- what our programs take ----------------------------------------------------------------------- */
@@ -327,6 +330,7 @@ int guard_new(const struct guard_options *options, struct guard **out)
 	g->program_ns[GOVERNOR_FREE] = FREE_NS;
 	g->program_ns[GOVERNOR_FOREIGN] = FOREIGN_NS;
 	g->program_ns[GOVERNOR_FAULT] = FAULT_NS;
+	g->program_ns[GOVERNOR_USDT] = FOLLOWED_NS;
 	progtime_init(&g->progtime);
 	set_traps(g, 0, 0);
 	set_costs(g, governor.cost_ns);

@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -267,6 +268,37 @@ int hazard_check(struct hazard_kernel *kernel, const struct proc_guards *guards,
 	if (guards->shadow_stack && kernel->shadow_stack == HAZARD_UNTRIED)
 		kernel->shadow_stack = hazard_try_shadow_stack();
 	return hazard_judge(kernel, guards, why, size);
+}
+
+/* The kernel says so of CPUs that have them if it lets programs use them. */
+static bool machine_has_shadow_stacks(void)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	bool found = false;
+	char *line = NULL;
+	size_t size = 0;
+
+	while (file && !found && getline(&line, &size, file) >= 0) {
+		if (!strncmp(line, "flags", 5)) {
+			found = strstr(line, " user_shstk");
+			break;
+		}
+	}
+	free(line);
+	if (file)
+		(void)fclose(file);
+	return found;
+}
+
+int hazard_check_anybody(struct hazard_kernel *kernel, char *why, size_t size)
+{
+	static const struct proc_guards filter = {.seccomp_filter = true};
+	static const struct proc_guards shadow = {.shadow_stack = true};
+	int result = hazard_check(kernel, &filter, why, size);
+
+	if (result || kernel->shadow_stack == HAZARD_SAFE || !machine_has_shadow_stacks())
+		return result;
+	return hazard_check(kernel, &shadow, why, size);
 }
 
 /* --- what is set where ---------------------------------------------------------------------------- */

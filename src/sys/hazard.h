@@ -53,6 +53,12 @@ struct hazard_kernel {
 int hazard_check(struct hazard_kernel *kernel, const struct proc_guards *guards, char *why,
 		 size_t size);
 
+/*
+ * The same for probes that act in every process that maps a file, also in those to come: of what processes of this
+ * machine may have, if not every kind of seccomp, all of which go the same way.
+ */
+int hazard_check_anybody(struct hazard_kernel *kernel, char *why, size_t size);
+
 /* The same of what is known: a function of its arguments and nothing else. HAZARD_UNTRIED counts as -ENODATA. */
 int hazard_judge(const struct hazard_kernel *kernel, const struct proc_guards *guards, char *why,
 		 size_t size);

@@ -19,11 +19,9 @@
 
 #include "array.h"
 #include "fd.h"
+#include "uprobe_link.h"
+#include "uprobe_program.h"
 #include "uprobe_trial.h"
-
-/* include/uapi/linux/bpf.h of 6.6 and 6.13; libbpf 1.1 does not know them. */
-#define ATTACH_UPROBE_MULTI 48
-#define ATTACH_UPROBE_SESSION 57
 
 #define CAP_CHECKPOINT_RESTORE_NR 40
 
@@ -34,31 +32,18 @@ static bool has_type(const struct btf *btf, const char *name, unsigned int kind)
 	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
 }
 
-/* Loads `r0 = 0; exit` of a kind that only kernels with this link accept. */
-static bool loads_as(enum bpf_attach_type type)
+/* "/" is no file: a kernel that knows such links says so, one that does not says EINVAL. */
+static bool has_links(enum uprobe_link_kind kind)
 {
-	const struct bpf_insn insn[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = type);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, ARRAY_SIZE(insn), &opts);
-	struct link_create_uprobe_multi {
-		__u32 prog_fd, target_fd, attach_type, flags;
-		__u64 path, offsets, ref_ctr_offsets, cookies;
-		__u32 cnt, multi_flags, pid, zero;
-	} attr = {.attach_type = type, .path = (unsigned long)"/", .cnt = 1};
-	unsigned long offset = 0;
-	int err;
+	const uint64_t offset = 0;
+	const struct uprobe_places places = {.path = "/", .offset = &offset, .nr = 1};
+	int prog_fd = uprobe_program_constant(uprobe_link_attach_type(kind), 0), fd;
 
-	if (fd < 0)
+	if (prog_fd < 0)
 		return false;
-	attr.prog_fd = (__u32)fd;
-	attr.offsets = (unsigned long)&offset;
-	/* "/" is no file: a kernel that knows the link says so, one that does not says EINVAL. */
-	err = (int)syscall(__NR_bpf, BPF_LINK_CREATE, &attr, sizeof(attr)) < 0 ? errno : 0;
-	fd_close(&fd);
-	return err == EBADF;
+	fd = uprobe_link(prog_fd, kind, &places);
+	fd_close(&prog_fd);
+	return fd == -EBADF;
 }
 
 /* Loads a compare and swap on the stack. */
@@ -110,8 +95,8 @@ void kernel_probe(struct kernel_features *f)
 	f->hash_on_demand = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
 	f->syscall_tracepoints = kernel_tracepoint_id("syscalls", "sys_enter_mmap") >= 0;
 	f->atomics = has_atomics();
-	f->uprobe_multi = loads_as(ATTACH_UPROBE_MULTI);
-	f->uprobe_session = loads_as(ATTACH_UPROBE_SESSION);
+	f->uprobe_multi = has_links(UPROBE_LINK_ENTRY);
+	f->uprobe_session = has_links(UPROBE_LINK_SESSION);
 	/* kernels with sessions have been mended long since */
 	if (f->uprobe_multi && !f->uprobe_session)
 		f->uprobe_multi = uprobe_trial_threads() == 1;

@@ -16,7 +16,7 @@
 #include "seep.skel.h"
 
 #define DEFAULT_RINGS 8
-#define FIRST_RINGS_BYTES (4u << 20) /* of all together, and of each at least ... */
+#define FIRST_RINGS_BYTES (2u << 20) /* of all together, and of each at least ... */
 #define FIRST_RING_BYTES (512u << 10)
 #define SHARD_BYTES (sizeof(struct unwind_row) * UNWIND_SHARD_ROWS)
 
@@ -118,6 +118,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 	if (!err)
 		err = configure_stacks(l, options, features);
 	if (!err)
+		err = loader_configure_queues(l, options);
+	if (!err)
 		err = loader_configure_targets(l, options);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.slots, options->max_targets + 1);
@@ -207,6 +209,8 @@ static int map_arrays(struct loader *l)
 		err = map_array(l->skel->maps.unwind_mappings,
 				sizeof(struct unwind_mapping) * l->max_mappings,
 				(void **)&l->mappings, &l->mappings_bytes);
+	if (!err)
+		err = loader_make_queues(l);
 	return err ? err : loader_make_blocks(l);
 }
 
@@ -269,6 +273,7 @@ void loader_free(struct loader *l)
 			(void)munmap(l->shard[i], SHARD_BYTES);
 	}
 	loader_unmap_blocks(l);
+	loader_unmap_queues(l);
 	for (i = 0; i < SEEP_MAX_RINGS; i++)
 		fd_close(&l->ring_fd[i]);
 	seep_bpf__destroy(l->skel);

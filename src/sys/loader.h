@@ -14,6 +14,7 @@
 
 #include "event.h"
 #include "kernel.h"
+#include "queue.h"
 #include "unwinder.h"
 #include "usdt_spec.h"
 
@@ -67,10 +68,11 @@ struct loader_follow {
 };
 
 struct loader_options {
-	bool allocations;    /* load what follows allocators and mappings */
-	bool faults;	     /* load what follows page faults */
-	uint32_t nr_rings;   /* 0: one for each CPU, at most 8 */
-	uint64_t ring_bytes; /* that one ring may grow to; a power of two */
+	bool allocations;  /* load what follows allocators and mappings */
+	bool faults;	   /* load what follows page faults */
+	uint32_t nr_rings; /* 0: one for each CPU, at most 8 */
+	uint64_t
+		ring_bytes; /* that one ring, or queue, may grow to; a power of two of a page or more */
 	uint32_t max_blocks, max_targets;
 	uint32_t max_stacks; /* of up to 23 frames; fewer that are deeper */
 	uint32_t max_frames;
@@ -100,6 +102,15 @@ uint64_t loader_ring_bytes(const struct loader *loader, uint32_t ring);
  * leave the old one, so that it is done once and not in steps.
  */
 int loader_grow_ring(struct loader *loader, uint32_t ring, int *old_fd);
+
+/*
+ * Queues of allocations and frees, as many as loader_nr_queues(). Some are not there until they are needed: then
+ * loader_queue() is false. loader_grow_queue() begins to put a larger one, as large as a ring may be, in the place of one
+ * of the first half; nothing happens where it is that large, or where there is no memory.
+ */
+uint32_t loader_nr_queues(const struct loader *loader);
+bool loader_queue(const struct loader *loader, uint32_t queue, struct queue *out);
+void loader_grow_queue(struct loader *loader, uint32_t queue);
 
 /* All programs start, or stop, at this moment. */
 void loader_arm(struct loader *loader, bool armed);
@@ -148,8 +159,10 @@ uint32_t loader_leaders_gone(const struct loader *loader);
 
 /* Sums over the CPUs. */
 int loader_counters(const struct loader *loader, uint32_t slot, uint64_t value[STAT_NR]);
-/* Events that found a ring full, since the start: one read of memory. */
+/* Events that found no room, since the start: one read of memory. */
 uint64_t loader_lost_events(const struct loader *loader);
+/* Adds to them what a reader has missed. */
+void loader_count_lost(const struct loader *loader, uint64_t nr);
 
 /* The frames of a stack id; -ENOENT. */
 int loader_stack(const struct loader *loader, uint32_t stack, struct stack_value *out);

@@ -3,14 +3,11 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include "fd.h"
 #include "loader_impl.h"
 #include "seep.skel.h"
 
 #define BATCH 4096
-#define SHARD_BYTES (sizeof(struct block_set) * SEEP_BLOCK_SHARD_SETS)
 #define SHARD_BLOCKS (SEEP_BLOCK_SHARD_SETS * SEEP_BLOCK_WAYS)
 #define FIRST_SHARDS 1u /* 1 MiB, for 32768 blocks at most */
 /* Fewer blocks than this are not worth a table: a hash alone holds exactly what was asked for. */
@@ -35,66 +32,27 @@ void loader_size_blocks(struct loader *l, const struct loader_options *options,
 	*hash_entries = in_hash > HASH_MIN ? in_hash : HASH_MIN;
 }
 
-/* A shard, mapped; its descriptor. */
-static int make_shard(struct loader *l, uint32_t shard)
+static struct loader_arrays shards_of(const struct loader *l)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	struct block_set *sets;
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "seep_blocks", sizeof(shard), sizeof(*sets),
-				SEEP_BLOCK_SHARD_SETS, &options);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	sets = mmap(NULL, SHARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (sets == MAP_FAILED) {
-		err = -errno;
-		fd_close(&fd);
-		return err;
-	}
-	l->block_shard[shard] = sets;
-	return fd;
-}
-
-/* All at once: for each single one the kernel would wait until all programs have been left. */
-static int publish_shards(const struct loader *l, const uint32_t *shard, const int *fd, uint32_t nr)
-{
-	int outer = bpf_map__fd(l->skel->maps.block_shards);
-	uint32_t i, done = nr;
-
-	if (!bpf_map_update_batch(outer, shard, fd, &done, NULL))
-		return 0;
-	for (i = 0; i < nr; i++) {
-		if (bpf_map_update_elem(outer, &shard[i], &fd[i], BPF_ANY))
-			return -errno;
-	}
-	return 0;
+	return (struct loader_arrays){.outer_fd = bpf_map__fd(l->skel->maps.block_shards),
+				      .name = "seep_blocks",
+				      .value_bytes = sizeof(struct block_set),
+				      .nr_values = SEEP_BLOCK_SHARD_SETS,
+				      .at = (void **)l->block_shard};
 }
 
 /* Shards come before the mask that leads to them. Where it fails, those that are there stay unused. */
 static int set_shards(struct loader *l, uint32_t nr)
 {
-	uint32_t first = l->nr_block_shards, made = 0, i;
-	uint32_t *shard = calloc(nr, sizeof(*shard));
-	int *fd = calloc(nr, sizeof(*fd)), err = shard && fd ? 0 : -ENOMEM;
+	const struct loader_arrays shards = shards_of(l);
+	int err = loader_add_arrays(&shards, l->nr_block_shards, nr - l->nr_block_shards);
 
-	for (; first + made < nr && !err; made += !err) {
-		shard[made] = first + made;
-		fd[made] = make_shard(l, first + made);
-		err = fd[made] < 0 ? fd[made] : 0;
-	}
-	if (!err)
-		err = publish_shards(l, shard, fd, made);
-	for (i = 0; i < made; i++)
-		fd_close(&fd[i]);
-	if (!err) {
-		__atomic_store_n(&l->nr_block_shards, nr, __ATOMIC_RELEASE);
-		__atomic_store_n(&l->skel->bss->block_mask, nr * SEEP_BLOCK_SHARD_SETS - 1,
-				 __ATOMIC_SEQ_CST);
-	}
-	free(shard);
-	free(fd);
-	return err;
+	if (err)
+		return err;
+	__atomic_store_n(&l->nr_block_shards, nr, __ATOMIC_RELEASE);
+	__atomic_store_n(&l->skel->bss->block_mask, nr * SEEP_BLOCK_SHARD_SETS - 1,
+			 __ATOMIC_SEQ_CST);
+	return 0;
 }
 
 int loader_make_blocks(struct loader *l)
@@ -131,14 +89,11 @@ static int grow_end(struct loader *l)
 
 void loader_unmap_blocks(struct loader *l)
 {
-	uint32_t i;
+	const struct loader_arrays shards = shards_of(l);
 
 	if (l->is_growing)
 		(void)grow_end(l);
-	for (i = 0; l->block_shard && i < l->nr_block_shards << SEEP_BLOCK_GROWTH_BITS; i++) {
-		if (l->block_shard[i])
-			(void)munmap(l->block_shard[i], SHARD_BYTES);
-	}
+	loader_unmap_arrays(&shards, l->nr_block_shards << SEEP_BLOCK_GROWTH_BITS);
 	free(l->block_shard);
 }
 

@@ -23,6 +23,16 @@ struct loader {
 	/* likewise, the shards of the block table */
 	struct block_set **block_shard;
 	uint32_t nr_block_shards, max_block_shards; /* powers of two; 0: there is none */
+	/* loader_queues.c: slots of a queue, small and large, 0: there are none; likewise */
+	struct event_queue *queues;
+	size_t queues_bytes;
+	uint32_t nr_queues, first_slots, max_slots;
+	struct event_slot **segment;
+	uint32_t nr_segments;
+	pthread_t queue_grower;
+	bool queue_is_growing, queue_has_grown; /* as below */
+	uint32_t growing_queue;
+	int queue_error;
 	/* Growing, by a thread that owns what lies behind nr_block_shards until it has raised that. */
 	pthread_t grower;
 	bool is_growing;    /* it has to be joined */
@@ -39,6 +49,26 @@ struct loader {
 	int nr_cpus;
 	struct seep_counters *scratch; /* one for each CPU */
 };
+
+/*
+ * loader_arrays.c: arrays in a map of maps, which outer_fd is. at[] is where each one is mapped, NULL before; at most that
+ * many as the outer map holds.
+ */
+struct loader_arrays {
+	int outer_fd;
+	const char *name;
+	uint32_t value_bytes, nr_values;
+	void **at;
+};
+
+/* Makes arrays first .. first + nr - 1. Where it fails, those that were made stay mapped, and programs may see some. */
+int loader_add_arrays(const struct loader_arrays *arrays, uint32_t first, uint32_t nr);
+void loader_unmap_arrays(const struct loader_arrays *arrays, uint32_t nr);
+
+/* loader_queues.c: before and after the programs are loaded */
+int loader_configure_queues(struct loader *loader, const struct loader_options *options);
+int loader_make_queues(struct loader *loader);
+void loader_unmap_queues(struct loader *loader);
 
 /* loader_targets.c: sizes of maps that hold targets, before the load. */
 int loader_configure_targets(struct loader *loader, const struct loader_options *options);

@@ -9,6 +9,7 @@
 
 #include "array.h"
 #include "fd.h"
+#include "hash.h"
 
 #define MAPS_MAX_BYTES ((size_t)128 << 20)
 
@@ -218,6 +219,51 @@ const struct proc_mapping *proc_maps_find(const struct proc_maps *maps, uint64_t
 	if (low == maps->nr || maps->item[low].start > address)
 		return NULL;
 	return &maps->item[low];
+}
+
+static bool is_same_file(const struct proc_mapping *a, const struct proc_mapping *b)
+{
+	return a->inode == b->inode && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+}
+
+/* 1: so far there was no mapping of its file; 0: there was; -ENOMEM. */
+static int note_file(struct map64 *seen, const struct proc_maps *maps, size_t at)
+{
+	const struct proc_mapping *m = &maps->item[at];
+	uint64_t key = hash_pair(m->inode, (uint64_t)m->dev_major << 32 | m->dev_minor), other;
+	int error;
+
+	for (; map64_get(seen, key, &other); key++) {
+		if (is_same_file(&maps->item[other], m))
+			return 0;
+	}
+	error = map64_put(seen, key, at);
+	return error ? error : 1;
+}
+
+int proc_maps_code_files(const struct proc_maps *maps, size_t **index, size_t *nr)
+{
+	size_t *found = calloc(maps->nr + 1, sizeof(*found)), nr_found = 0;
+	struct map64 seen = {0};
+	int is_new = 0;
+
+	if (!found)
+		return -ENOMEM;
+	for (size_t i = 0; i < maps->nr && is_new >= 0; i++) {
+		if (!maps->item[i].exec || !maps->item[i].inode)
+			continue;
+		is_new = note_file(&seen, maps, i);
+		if (is_new == 1)
+			found[nr_found++] = i;
+	}
+	map64_release(&seen);
+	if (is_new < 0) {
+		free(found);
+		return is_new;
+	}
+	*index = found;
+	*nr = nr_found;
+	return 0;
 }
 
 /* What lies in [start, end) goes; what reaches beyond is cut. */

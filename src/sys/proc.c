@@ -178,19 +178,25 @@ static bool exe_is_32bit(pid_t tgid)
 	       ident[EI_CLASS] == ELFCLASS32;
 }
 
-int proc_read_info(pid_t tgid, struct proc_info *out)
+static int read_stat(pid_t tgid, struct proc_info *info)
 {
-	struct proc_info info = {.tgid = tgid};
 	char *text;
 	int error = read_proc_file(tgid, "stat", &text, STAT_MAX_BYTES);
 
 	if (error)
 		return error;
-	error = parse_stat(text, &info);
+	error = parse_stat(text, info);
 	free(text);
-	if (error)
-		return error;
-	error = read_status(tgid, &info);
+	return error;
+}
+
+int proc_read_info(pid_t tgid, struct proc_info *out)
+{
+	struct proc_info info = {.tgid = tgid};
+	int error = read_stat(tgid, &info);
+
+	if (!error)
+		error = read_status(tgid, &info);
 	if (error)
 		return error;
 	info.is_32bit = exe_is_32bit(tgid);
@@ -201,13 +207,8 @@ int proc_read_info(pid_t tgid, struct proc_info *out)
 int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns)
 {
 	struct proc_info info = {0};
-	char *text;
-	int error = read_proc_file(tgid, "stat", &text, STAT_MAX_BYTES);
+	int error = read_stat(tgid, &info);
 
-	if (error)
-		return error;
-	error = parse_stat(text, &info);
-	free(text);
 	if (error)
 		return error;
 	*start_ticks = info.start_ticks;

@@ -73,6 +73,11 @@ int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr);
 const struct proc_mapping *proc_maps_find(const struct proc_maps *maps,
 					  uint64_t address); /* NULL: none */
 void proc_maps_release(struct proc_maps *maps);
+/*
+ * Of each file that is mapped as code the number of its first mapping so, in order. The caller frees *index. Takes time
+ * in proportion to the mappings, whatever they are. 0 or -ENOMEM.
+ */
+int proc_maps_code_files(const struct proc_maps *maps, size_t **index, size_t *nr);
 /* Adds one, whose path is copied, in place of all that it overlaps. 0, -EINVAL, -E2BIG or -ENOMEM. */
 int proc_maps_add(struct proc_maps *maps, const struct proc_mapping *mapping, const char *path);
 

@@ -127,7 +127,28 @@ static int exchange(struct ring_set *set, uint32_t i, long *total)
 	return err;
 }
 
-long ring_set_drain(struct ring_set *set)
+/* The number of events, or the negative return of take(). */
+static long drain_queues(struct ring_set *set)
+{
+	uint32_t all = loader_nr_queues(set->loader), i;
+	uint64_t overwritten = 0;
+	long total = 0, nr = 0;
+	struct queue queue;
+
+	for (i = 0; i < all && nr >= 0; i++) {
+		if (!loader_queue(set->loader, i, &queue))
+			continue;
+		nr = queue_read(&queue, set->take, set->arg, &overwritten);
+		total += nr;
+		if (i < all / 2 && nr > queue_slots(&queue) / GROW_SHARE)
+			loader_grow_queue(set->loader, i);
+	}
+	if (overwritten)
+		loader_count_lost(set->loader, overwritten);
+	return nr < 0 ? nr : total;
+}
+
+static long drain_rings(struct ring_set *set)
 {
 	long total = 0;
 	uint32_t i;
@@ -140,4 +161,18 @@ long ring_set_drain(struct ring_set *set)
 			err = exchange(set, i, &total);
 	}
 	return err ? err : total;
+}
+
+/* Whoever is told of the end of a process has been told of all its blocks: so queues come again after the rings. */
+long ring_set_drain(struct ring_set *set)
+{
+	long before = drain_queues(set), rings = 0, after = 0;
+
+	if (before >= 0)
+		rings = drain_rings(set);
+	if (before >= 0 && rings >= 0)
+		after = drain_queues(set);
+	if (before < 0 || rings < 0 || after < 0)
+		return before < 0 ? before : rings < 0 ? rings : after;
+	return before + rings + after;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reading the ring buffers. */
+/* Reading what programs send, by ring buffers and by queues. */
 #ifndef SEEP_SYS_RING_H
 #define SEEP_SYS_RING_H
 
@@ -11,7 +11,7 @@
 struct ring_set;
 
 /*
- * Rings begin small; one that is found a quarter full is exchanged for one of full size.
+ * Rings and queues begin small; one that is found a quarter full is exchanged for one of full size.
  *
  * What is read goes to take(); a negative return stops the reading. take's record is valid only until it returns.
  */
@@ -22,7 +22,7 @@ void ring_set_free(struct ring_set *set);
 /* A descriptor that becomes readable when a program wakes its reader. */
 int ring_set_fd(const struct ring_set *set);
 
-/* Reads what is there, each ring at most once around: the number of records, or the negative return of take(). */
+/* Reads what is there, each ring and queue at most once around: the number of records, or the negative return of take(). */
 long ring_set_drain(struct ring_set *set);
 
 #endif

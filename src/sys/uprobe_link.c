@@ -33,7 +33,6 @@ int uprobe_link(int prog_fd, enum uprobe_link_kind kind, const struct uprobe_pla
 		.attach_type = uprobe_link_attach_type(kind),
 		.path = (uintptr_t)places->path,
 		.offsets = (uintptr_t)places->offset,
-		.ref_ctr_offsets = (uintptr_t)places->semaphore,
 		.cookies = (uintptr_t)places->cookie,
 		.nr = (uint32_t)places->nr,
 		.multi_flags = kind == UPROBE_LINK_RETURN ? MULTI_RETURN : 0,

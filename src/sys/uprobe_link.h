@@ -37,10 +37,9 @@ enum uprobe_link_kind {
 
 /* All borrowed for the call. */
 struct uprobe_places {
-	const char *path;	   /* one file; looked up by the kernel in our mount namespace */
-	const uint64_t *offset;	   /* nr of them, in the file */
-	const uint64_t *cookie;	   /* nr of them, or NULL: what bpf_get_attach_cookie() returns */
-	const uint64_t *semaphore; /* nr of them, or NULL: offsets of USDT semaphores, 0 for none */
+	const char *path;	/* one file; looked up by the kernel in our mount namespace */
+	const uint64_t *offset; /* nr of them, in the file */
+	const uint64_t *cookie; /* nr of them, or NULL: what bpf_get_attach_cookie() returns */
 	size_t nr;
 	pid_t tgid; /* 0: every process, also those to come */
 };

@@ -43,9 +43,11 @@ static void skip_blanks(const char **at)
 
 static int digit_of(char c, unsigned int base)
 {
-	int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+	int digit = at ? (int)(at - digits) & 15 : -1;
 
-	return digit >= 0 && digit < (int)base ? digit : -1;
+	return digit < (int)base ? digit : -1;
 }
 
 /* Decimal, or hexadecimal after 0x; what is negative wraps. */

@@ -8,27 +8,19 @@
 #ifndef SEEP_SYS_USDT_ATTACH_H
 #define SEEP_SYS_USDT_ATTACH_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach.h"
 #include "loader.h"
 #include "usdt.h"
-
-struct usdt_links {
-	int *fd; /* perf events and links */
-	size_t nr, cap;
-}; /* zeroed: none */
-
-/* Takes all probes out. */
-void usdt_links_release(struct usdt_links *links);
 
 /*
  * Sets all probes of an object in a process, beside those that there are. spec[i] is the number of the i-th site's spec, which the loader knows
  * already. 0; else nothing is set: -ESRCH, or what the kernel says (-EINVAL: somebody else has set a probe there, and says
  * otherwise where its semaphore is).
  */
-int usdt_attach(struct usdt_links *links, const struct loader *loader, pid_t tgid,
+int usdt_attach(struct attach *attach, const struct loader *loader, pid_t tgid,
 		const char *kernel_path, const struct usdt_object *object, const uint32_t *spec);
 
 #endif

@@ -91,9 +91,13 @@ static int attach_malloc(struct bench *b, const struct discover_found *found)
 static int attach_program(struct bench *b, const char *path)
 {
 	struct discover_found *found = NULL;
+	struct discover_files files = {0};
 	size_t nr = 0, searched, i;
-	int err = discover_program(&b->discover, path, &found, &nr, &searched);
+	int err = discover_program_files(path, &files);
 
+	if (!err)
+		err = discover_files(&b->discover, &files, &found, &nr, &searched);
+	discover_files_release(&files);
 	for (i = 0; i < nr && !err; i++)
 		err = attach_malloc(b, &found[i]);
 	free(found);

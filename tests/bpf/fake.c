@@ -372,8 +372,8 @@ void bpf_ringbuf_discard(void *data, unsigned long long flags)
 {
 	struct record *record = record_of(data);
 
-	(void)flags;
 	nr_reserved--;
+	nr_wakeups += flags == FLAG_FORCE_WAKEUP;
 	record->ring->used -= record->nr;
 	free(record);
 }
@@ -473,6 +473,11 @@ long bpf_probe_read_user(void *to, unsigned int size, const void *from)
 unsigned long long bpf_ktime_get_ns(void)
 {
 	return ++fake.now_ns;
+}
+
+unsigned long long bpf_jiffies64(void)
+{
+	return fake.now_ns / FAKE_TICK_NS + 1;
 }
 
 unsigned long long bpf_get_current_pid_tgid(void)

@@ -20,12 +20,14 @@ struct fake_current {
 	uint32_t tgid, tid;
 	unsigned int cpu;
 	uint64_t cookie;
-	uint64_t now_ns; /* every look at the clock advances it by 1 */
+	uint64_t now_ns; /* every look at the clock advances it by 1, one at the ticks does not */
 	bool session_return;
 	uint64_t random; /* the state behind bpf_get_prandom_u32() */
 	char comm[16];
 	bool in_cgroup; /* that which is asked for */
 };
+
+#define FAKE_TICK_NS 4000000
 
 extern struct fake_current fake;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * After the BPF source in a test of it: a machine with two processes, their stacks and code, and
- * two rings. Every test starts with machine_setup() and ends with machine_teardown(), which checks
+ * After the BPF source in a test of it: a machine with two processes, their stacks and code, two
+ * rings and two queues. Every test starts with machine_setup() and ends with machine_teardown(), which checks
  * that all events were looked at.
  */
 #ifndef SEEP_TEST_NATIVE_H
@@ -45,6 +45,7 @@ struct machine {
 	struct mm_struct mm, other_mm;
 	struct machine_task main, worker, other, child;
 	void *ring[2];
+	char segment[2]; /* the maps of the queues' slots */
 };
 
 static struct machine machine;
@@ -119,6 +120,68 @@ static void target_add(uint32_t tgid, uint32_t slot)
 	assert_int_equal(bpf_map_update_elem(&slots, &slot, &value, BPF_ANY), 0);
 	targets_generation++;
 }
+
+/* Where the BPF source sends of blocks. */
+#ifdef SEEP_QUEUE_BPF_H
+static struct event_queue *queue_at(__u32 index)
+{
+	return fake_map_value(&queues, &index, 0);
+}
+
+/* Of one segment. */
+static void queue_open(__u32 index, __u32 segment)
+{
+	fake_map_register(&machine.segment[segment],
+			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY,
+						   .key_bytes = sizeof(__u32),
+						   .value_bytes = sizeof(struct event_slot),
+						   .max_entries = SEEP_QUEUE_SEGMENT_SLOTS});
+	fake_inner_add(&queue_segments, segment, &machine.segment[segment]);
+	*queue_at(index) = (struct event_queue){.first_segment = segment,
+						.mask = SEEP_QUEUE_SEGMENT_SLOTS - 1,
+						.limit = SEEP_QUEUE_SEGMENT_SLOTS,
+						.index = index & 1};
+}
+
+/* The next event of a queue; NULL: none. */
+static const struct event_head *queue_next(__u32 index)
+{
+	static struct event_slot event;
+	struct event_queue *q = queue_at(index);
+	__u32 place = (__u32)q->tail & q->mask;
+	const struct event_slot *slot =
+		fake_map_value(&machine.segment[q->first_segment], &place, 0);
+
+	if (q->head == q->tail)
+		return NULL;
+	q->tail++;
+	assert_int_equal(slot->number, q->tail);
+	event = *slot;
+	return &event.head;
+}
+
+static void queues_setup(void)
+{
+	MAP_REGISTER(queues);
+	fake_map_register(&queue_segments,
+			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+						   .key_bytes = sizeof(__u32),
+						   .max_entries = SEEP_QUEUE_MAX_SEGMENTS});
+	queue_open(0, 0);
+	queue_open(1, 1);
+	queues_grown = 0;
+}
+#else
+static const struct event_head *queue_next(__u32 index)
+{
+	(void)index;
+	return NULL;
+}
+
+static void queues_setup(void)
+{
+}
+#endif
 
 static void maps_register(void)
 {
@@ -217,13 +280,16 @@ static int machine_setup(void **state)
 	maps_register();
 	config = (struct seep_config){.max_frames = 64,
 				      .nr_rings = 2,
+				      .nr_queues = 2,
 				      .wakeup_bytes = RING_BYTES / 4,
+				      .wakeup_events = 512,
 				      .task_storage = 1,
 				      .task_pt_regs = 1,
 				      .fault_period = 1,
 				      .stack_hash_mask = ~0U,
 				      .memo = 1};
 	follow_setup();
+	queues_setup();
 	armed = 1;
 	targets_generation = 1;
 	lost_events = 0;
@@ -274,16 +340,24 @@ static void assert_failures(enum seep_stat stat, __u64 nr)
 	assert_int_equal(nr_failures(), nr);
 }
 
-/* The next event of either ring, which must be of this kind. */
-static const void *next_event(enum event_kind kind)
+static const struct event_head *event_next(void)
 {
-	const struct event_head *head;
+	const struct event_head *head = NULL;
 	size_t nr;
 
 	assert_int_equal(fake_nr_reserved(), 0);
-	head = fake_ring_next(machine.ring[0], &nr);
-	if (!head)
-		head = fake_ring_next(machine.ring[1], &nr);
+	for (__u32 i = 0; i < 2 && !head; i++)
+		head = queue_next(i);
+	for (__u32 i = 0; i < 2 && !head; i++)
+		head = fake_ring_next(machine.ring[i], &nr);
+	return head;
+}
+
+/* The next event of either queue, else of either ring, which must be of this kind. */
+static const void *next_event(enum event_kind kind)
+{
+	const struct event_head *head = event_next();
+
 	if (!head)
 		fail_msg("no event, where one of kind %d is expected", kind);
 	assert_int_equal(head->kind, kind);
@@ -292,11 +366,7 @@ static const void *next_event(enum event_kind kind)
 
 static void no_event(void)
 {
-	size_t nr;
-
-	assert_int_equal(fake_nr_reserved(), 0);
-	assert_null(fake_ring_next(machine.ring[0], &nr));
-	assert_null(fake_ring_next(machine.ring[1], &nr));
+	assert_null(event_next());
 }
 
 static int machine_teardown(void **state)

@@ -31,10 +31,10 @@ static void test_full_block_map(void **state)
 	assert_balance();
 }
 
-static void test_full_ring(void **state)
+static void test_full_queue(void **state)
 {
 	(void)state;
-	fake_ring_limit(machine.ring[0], sizeof(struct event_alloc));
+	queue_at(0)->limit = 1;
 	do_malloc(7, BLOCK);
 	do_malloc(9, BLOCK + 16);
 	call_free(SP, BLOCK);
@@ -118,14 +118,13 @@ static void test_deletion_fails(void **state)
 	assert_int_equal(counter(STAT_FREES_UNKNOWN), 1);
 }
 
-static void test_no_ring(void **state)
+static void test_no_queue(void **state)
 {
-	const __u32 first = 0;
-
 	(void)state;
-	assert_int_equal(bpf_map_delete_elem(&rings, &first), 0);
+	queue_at(0)->limit = 0;
 	do_malloc(7, BLOCK);
 	assert_live(BLOCK, 7);
+	assert_failures(STAT_LOST_EVENTS, 1);
 	assert_balance();
 }
 
@@ -283,42 +282,135 @@ static void test_attached_in_the_middle_of_a_call(void **state)
 static void test_wakes_only_when_much_is_waiting(void **state)
 {
 	(void)state;
-	config.wakeup_bytes = 1000 * sizeof(struct event_alloc);
-	for (__u64 i = 0; i < 960; i++)
+	config.wakeup_events = 1000;
+	for (__u64 i = 0; i < 1000; i++)
 		do_malloc(7, BLOCK + i * 16);
 	assert_int_equal(fake_nr_wakeups(), 0);
-	for (__u64 i = 960; i < 1100; i++)
+	for (__u64 i = 1000; i < 1100; i++)
 		do_malloc(7, BLOCK + i * 16);
 	assert_in_range(fake_nr_wakeups(), 1, 3);
 	for (__u64 i = 0; i < 1100; i++)
 		(void)expect_alloc(BLOCK + i * 16, 7, 0);
 }
 
-static void test_rings_by_cpu(void **state)
+/* Who reads is awake, if it is full. */
+static void test_wakes_nobody_by_a_full_ring(void **state)
 {
-	size_t nr;
+	(void)state;
+	config.wakeup_events = 1;
+	fake_ring_limit(machine.ring[0], 0);
+	for (__u64 i = 0; i < 200; i++)
+		do_malloc(7, BLOCK + i * 16);
+	assert_int_equal(fake_nr_wakeups(), 0);
+	for (__u64 i = 0; i < 200; i++)
+		(void)expect_alloc(BLOCK + i * 16, 7, 0);
+}
 
+static void test_queues_by_cpu(void **state)
+{
 	(void)state;
 	fake.cpu = 1;
 	do_malloc(7, BLOCK);
-	assert_null(fake_ring_next(machine.ring[0], &nr));
-	assert_non_null(fake_ring_next(machine.ring[1], &nr));
+	assert_null(queue_next(0));
+	assert_non_null(queue_next(1));
 	fake.cpu = 3;
 	do_malloc(9, BLOCK + 16);
-	assert_null(fake_ring_next(machine.ring[0], &nr));
-	assert_non_null(fake_ring_next(machine.ring[1], &nr));
+	assert_null(queue_next(0));
+	assert_non_null(queue_next(1));
+}
+
+static void test_queue_goes_around(void **state)
+{
+	(void)state;
+	queue_at(0)->mask = 3;
+	queue_at(0)->limit = 4;
+	for (__u64 i = 0; i < 21; i += 3) {
+		for (__u64 k = i; k < i + 3; k++)
+			do_malloc(k + 1, BLOCK + k * 16);
+		for (__u64 k = i; k < i + 3; k++)
+			(void)expect_alloc(BLOCK + k * 16, k + 1, 0);
+	}
+	assert_failures(STAT_LOST_EVENTS, 0);
+}
+
+/* What waits in the small one is still read there. */
+static void test_larger_queue(void **state)
+{
+	(void)state;
+	do_malloc(7, BLOCK);
+	machine.segment[1] = 0;
+	*queue_at(2) = *queue_at(1);
+	queues_grown = 1;
+	do_malloc(9, BLOCK + 16);
+	assert_int_equal(queue_at(2)->head, 1);
+	*queue_at(1) = *queue_at(2);
+	(void)expect_alloc(BLOCK, 7, 0);
+	(void)expect_alloc(BLOCK + 16, 9, 0);
+}
+
+/* --- the time --- */
+
+/* Births of one address in one tick differ, whatever CPU it is allocated on. */
+static void test_births_differ(void **state)
+{
+	__u64 birth[64];
+
+	(void)state;
+	for (__u32 i = 0; i < 64; i++) {
+		fake.cpu = i & 1;
+		do_malloc(7, BLOCK);
+		birth[i] = block_at(BLOCK)->birth_ns;
+		call_free(SP, BLOCK);
+		for (__u32 k = 0; k < i; k++)
+			assert_int_not_equal(birth[k], birth[i]);
+	}
+	for (__u32 i = 0; i < 128; i++)
+		assert_non_null(event_next());
+}
+
+static void test_time_is_late_by_less_than_a_tick(void **state)
+{
+	const struct event_alloc *alloc;
+	const struct event_free *freed;
+
+	(void)state;
+	for (__u32 i = 0; i < 100; i++) {
+		fake.now_ns += i * FAKE_TICK_NS / 7;
+		do_malloc(7, BLOCK);
+		alloc = next_event(EVENT_ALLOC);
+		assert_in_range(alloc->head.time_ns + FAKE_TICK_NS, fake.now_ns,
+				fake.now_ns + FAKE_TICK_NS + 400);
+		fake.now_ns += i * FAKE_TICK_NS / 11;
+		call_free(SP, BLOCK);
+		freed = next_event(EVENT_FREE);
+		assert_in_range(freed->head.time_ns + FAKE_TICK_NS, fake.now_ns,
+				fake.now_ns + FAKE_TICK_NS + 400);
+	}
+}
+
+/* Nothing seems to be older than the window in which it is born, though that began in the middle of a tick. */
+static void test_birth_in_a_new_window(void **state)
+{
+	(void)state;
+	do_malloc(7, BLOCK);
+	(void)expect_alloc(BLOCK, 7, 0);
+	fake.now_ns += 1000;
+	watched_since = fake.now_ns;
+	do_malloc(7, BLOCK + 16);
+	assert_true(expect_alloc(BLOCK + 16, 7, 0).head.time_ns >= watched_since);
+	watched_since = 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		machine_test(test_full_block_map),
-		machine_test(test_full_ring),
+		machine_test(test_full_queue),
 		machine_test(test_no_thread_state),
 		machine_test(test_a_place_for_two),
 		machine_test(test_threads_by_tid),
 		machine_test(test_deletion_fails),
-		machine_test(test_no_ring),
+		machine_test(test_no_queue),
 		machine_test(test_not_armed),
 		machine_test(test_not_a_target),
 		machine_test(test_targets_come_and_go),
@@ -330,7 +422,13 @@ int main(void)
 		machine_test(test_calls_go_on_when_targets_change),
 		machine_test(test_attached_in_the_middle_of_a_call),
 		machine_test(test_wakes_only_when_much_is_waiting),
-		machine_test(test_rings_by_cpu),
+		machine_test(test_wakes_nobody_by_a_full_ring),
+		machine_test(test_queues_by_cpu),
+		machine_test(test_queue_goes_around),
+		machine_test(test_larger_queue),
+		machine_test(test_births_differ),
+		machine_test(test_time_is_late_by_less_than_a_tick),
+		machine_test(test_birth_in_a_new_window),
 	};
 
 	return cmocka_run_group_tests_name("alloc limits", tests, NULL, NULL);

@@ -209,6 +209,21 @@ static void test_followed_vfork(void **state)
 	assert_int_equal(fake_map_nr(&vforked), 0);
 }
 
+/* Who cannot be remembered until he execs is one that is missing. */
+static void test_no_room_for_vfork(void **state)
+{
+	(void)state;
+	follow_children();
+	fake_fail(&vforked, FAKE_UPDATE, 1, 7);
+	run(proc_fork, (uintptr_t)&machine.child.task);
+	assert_int_equal(expect(EVENT_FORK, PROC, 5000).head.flags, FORK_SHARED);
+	assert_int_equal(slots_missing, 1);
+	run_as(&machine.child);
+	machine.child.task.mm = &machine.other_mm;
+	run(proc_exec, 5000);
+	no_event();
+}
+
 static void test_vfork_child_that_exits(void **state)
 {
 	(void)state;
@@ -475,6 +490,7 @@ int main(void)
 		machine_test(test_stage_of_another_child),
 		machine_test(test_code_that_cannot_be_copied),
 		machine_test(test_followed_vfork),
+		machine_test(test_no_room_for_vfork),
 		machine_test(test_vfork_child_that_exits),
 		machine_test(test_all),
 		machine_test(test_nobody_else),

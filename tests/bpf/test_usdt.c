@@ -184,7 +184,8 @@ static void test_unwatched_block(void **state)
 	(void)state;
 	emit_alloc(BLOCK, KIB(1), KIB(512));
 	(void)expect_alloc(BLOCK, sized);
-	watched_since = fake.now_ns + 1;
+	fake.now_ns += 1000;
+	watched_since = fake.now_ns;
 	emit_free(BLOCK);
 	watched_since = 0;
 	freed = next_event(EVENT_FREE);

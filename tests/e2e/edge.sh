@@ -7,99 +7,84 @@ set -u
 
 CASES=$BUILD/tests/e2e/cases
 
-# do_case WORK NAME FACT=VALUE...
-do_case() {
-	local work=$1 name=$2${LINK:+, $LINK links}
-	shift 2
-	if ! { target_do "$work" && snapshot; }; then
-		fails "$name" "no result" "$(tail -n 3 "$WORK/seep.err")"
-		return
-	fi
-	expect "$name" "$@"
+# case_of WORK NAME FACT=VALUE...: by the kind of links that is tried
+case_of() {
+	do_case "$1" "$2${LINK:+, $LINK links}" "${@:3}"
 }
 
-# session COMMAND...: a target and a seep that reports every 100 ms.
+# session COMMAND...: a target and a seep that watches it.
 session() {
-	target_start "$@" || return
-	[ -z "${PREPARE:-}" ] || target_do "$PREPARE" || return
 	# shellcheck disable=SC2086 # options are words
-	seep_start leaks --json -i 100ms ${OPTIONS:-} ${LINK:+--link $LINK} -p "$TARGET_PID" || return
-	forget_facts
-	snapshot
-}
-
-session_end() {
-	seep_stop
-	target_stop
+	target_start "$@" && seep_watch ${OPTIONS:-} ${LINK:+--link $LINK} -p "$TARGET_PID"
 }
 
 one_process() {
 	PREPARE=edge_27_prepare session "$CASES" || fails "attach" "$(cat "$WORK/seep.err")"
-	do_case edge_01 "edge-01 an allocation that fails leaves no record" \
+	case_of edge_01 "edge-01 an allocation that fails leaves no record" \
 		.failed_allocs=16 .allocs=1 .frees=0 .live_bytes=101 edge_01_malloc.alloc_objects=0 \
 		edge_01_calloc.alloc_objects=0 edge_01_aligned.alloc_objects=0 edge_01_after.live_bytes=101
-	do_case edge_02 "edge-02 calloc and reallocarray that overflow" \
+	case_of edge_02 "edge-02 calloc and reallocarray that overflow" \
 		.failed_allocs=7 .allocs=1 .frees=0 edge_02_calloc.alloc_objects=0 \
 		edge_02_reallocarray.alloc_objects=0 edge_02_malloc.live_bytes=103
-	do_case edge_03 "edge-03 malloc(0) is an object of no bytes" \
+	case_of edge_03 "edge-03 malloc(0) is an object of no bytes" \
 		.allocs=7 edge_03_malloc.live_objects=7 edge_03_malloc.live_bytes=0
-	do_case edge_04 "edge-04 free(NULL) is nothing" \
+	case_of edge_04 "edge-04 free(NULL) is nothing" \
 		.allocs=0 .frees=0 .frees_unknown=0 .live=0
-	do_case edge_05 "edge-05 realloc(NULL, n) is counted once" \
+	case_of edge_05 "edge-05 realloc(NULL, n) is counted once" \
 		.allocs=13 .frees=0 .frees_unknown=0 edge_05_realloc.live_objects=13 \
 		edge_05_realloc.live_bytes=1391 edge_05_realloc.alloc_objects=13
-	do_case edge_06 "edge-06 realloc(p, 0) frees" \
+	case_of edge_06 "edge-06 realloc(p, 0) frees" \
 		.allocs=17 .frees=17 .failed_allocs=0 .frees_unknown=0 .live=0 edge_06_malloc.free_objects=17 \
 		edge_06_malloc.live_objects=0 edge_06_realloc.alloc_objects=0
-	do_case edge_07 "edge-07 realloc that fails keeps the old block" \
+	case_of edge_07 "edge-07 realloc that fails keeps the old block" \
 		.allocs=5 .frees=2 .failed_allocs=5 edge_07_malloc.live_objects=3 edge_07_malloc.live_bytes=339 \
 		edge_07_malloc.free_objects=2 edge_07_realloc.alloc_objects=0
-	do_case edge_08 "edge-08 realloc in place and moved" \
+	case_of edge_08 "edge-08 realloc in place and moved" \
 		.allocs=58 .frees=38 .missed_frees=0 edge_08_malloc.live_bytes=127 edge_08_malloc.free_objects=19 \
 		edge_08_in_place.alloc_bytes=2299 edge_08_in_place.free_objects=19 \
 		edge_08_in_place.live_objects=0 edge_08_moved.live_objects=19 edge_08_moved.live_bytes=19171
-	do_case edge_11 "edge-11 a block freed twice, an address handed out twice" \
+	case_of edge_11 "edge-11 a block freed twice, an address handed out twice" \
 		.allocs=12 .frees=10 .missed_frees=1 .frees_unknown=1 .live=2 edge_11_calloc.live_bytes=106 \
 		edge_11_malloc.live_objects=0
-	do_case edge_09 "edge-09 realloc races with the reuse of its old address" \
+	case_of edge_09 "edge-09 realloc races with the reuse of its old address" \
 		.missed_frees=0 .lost_events=0 edge_09_malloc.alloc_objects=15009 \
 		edge_09_malloc.free_objects=15009 edge_09_realloc.alloc_objects=15009 \
 		edge_09_realloc.live_objects=7 edge_09_realloc.live_bytes=14021
-	do_case edge_10 "edge-10 free races with the reuse of its address" \
+	case_of edge_10 "edge-10 free races with the reuse of its address" \
 		.missed_frees=0 .lost_events=0 edge_10_malloc.alloc_objects=15009 \
 		edge_10_malloc.live_objects=7 edge_10_malloc.live_bytes=7427
-	do_case edge_12 "edge-12 posix_memalign stores its block" \
+	case_of edge_12 "edge-12 posix_memalign stores its block" \
 		.allocs=23 .failed_allocs=7 .out_pointer_faults=0 edge_12_posix_memalign.live_objects=23 \
 		edge_12_posix_memalign.live_bytes=3197
-	do_case edge_13 "edge-13 aligned functions and their aliases count once" \
+	case_of edge_13 "edge-13 aligned functions and their aliases count once" \
 		.allocs=39 edge_13_aligned_alloc.live_bytes=768 edge_13_memalign.live_bytes=745 \
 		edge_13_small_memalign.live_bytes=1099 edge_13_valloc.live_bytes=1661 \
 		edge_13_pvalloc.live_bytes=2119
-	do_case edge_14_strings "edge-14 strdup, asprintf and reallocarray go through malloc" \
+	case_of edge_14_strings "edge-14 strdup, asprintf and reallocarray go through malloc" \
 		.live=15 .live_bytes=6413 edge_14_reallocarray.live_bytes=6293
-	do_case edge_14_files "edge-14 fopen, getline and opendir leave nothing" .live=0 .frees_unknown=0
-	do_case edge_17_threads "edge-17 threads that exit and are cancelled keep their blocks" \
+	case_of edge_14_files "edge-14 fopen, getline and opendir leave nothing" .live=0 .frees_unknown=0
+	case_of edge_17_threads "edge-17 threads that exit and are cancelled keep their blocks" \
 		edge_17_exits.live_objects=33 edge_17_exits.live_bytes=5907 edge_17_cancelled.live_objects=13 \
 		edge_17_cancelled.live_bytes=2353 .stale_calls=0
-	do_case edge_18 "edge-18 a signal handler that allocates" \
+	case_of edge_18 "edge-18 a signal handler that allocates" \
 		edge_18_handler.live_objects=17 edge_18_handler.live_bytes=3247 \
 		edge_18_handler_other.live_objects=19 edge_18_handler_other.live_bytes=3629 .stale_calls=0
-	do_case edge_19 "edge-19 blocks freed by another thread" \
+	case_of edge_19 "edge-19 blocks freed by another thread" \
 		edge_19_malloc.alloc_objects=1009 edge_19_malloc.free_objects=503 \
 		edge_19_malloc.live_objects=506 edge_19_malloc.live_bytes=97658
-	do_case edge_27 "edge-27 frees of blocks older than the attach" \
+	case_of edge_27 "edge-27 frees of blocks older than the attach" \
 		.frees_unknown=38 .frees=0 .allocs=7 edge_27_realloc.live_bytes=1673
-	do_case edge_28_map "edge-28 mmap that fails, and over what is mapped" \
+	case_of edge_28_map "edge-28 mmap that fails, and over what is mapped" \
 		map:edge_28_whole.live_bytes=$((88 * 4096)) map:edge_28_fixed.live_bytes=$((13 * 4096)) \
 		map:edge_28_failed.live_bytes=0 .allocs=0
-	do_case edge_28_unmap "edge-28 munmap of a part, and of several mappings" \
+	case_of edge_28_unmap "edge-28 munmap of a part, and of several mappings" \
 		map:edge_28_holes.live_bytes=$((65 * 4096)) map:edge_28_several.live_bytes=$((14 * 4096))
-	do_case edge_28_mremap "edge-28 mremap shrinks, fails, grows and keeps the old range" \
+	case_of edge_28_mremap "edge-28 mremap shrinks, fails, grows and keeps the old range" \
 		map:edge_28_resized.live_bytes=$((61 * 4096 * 2))
-	do_case edge_33 "edge-33 the caller of malloc is on the stack" \
+	case_of edge_33 "edge-33 the caller of malloc is on the stack" \
 		edge_33_inner.live_bytes=723 edge_33_inner.live_objects=3
 	check_callers
-	do_case threads "edge-46 eight threads: every stack exact" "${thread_facts[@]}" .missed_frees=0 .lost_events=0
+	case_of threads "edge-46 eight threads: every stack exact" "${thread_facts[@]}" .missed_frees=0 .lost_events=0
 	end_of_one_process
 }
 
@@ -155,7 +140,7 @@ allocator() { # LIBRARY
 		return
 	fi
 	OPTIONS=--throwing-new PREPARE=find_operators session env LD_PRELOAD="$WORK/lib/$1" "$CASES" || fails "attach to $1" "$(cat "$WORK/seep.err")"
-	do_case edge_15 "$name" .missed_frees=0 .frees_unknown=0 .stale_calls=0 .failed_allocs=0 \
+	case_of edge_15 "$name" .missed_frees=0 .frees_unknown=0 .stale_calls=0 .failed_allocs=0 \
 		.allocs=$((101 + 103 + 59 + 61 + 107 + 67)) .frees=$((72 + 53 + 71 + 67)) \
 		edge_15_new.alloc_objects=101 edge_15_new.live_objects=29 edge_15_new.live_bytes=1189 \
 		edge_15_new_array.alloc_objects=103 edge_15_new_array.live_bytes=2150 \
@@ -171,7 +156,7 @@ throwing() {
 	local name="edge-16 operator new of libjemalloc.so.2 that throws" bytes=$((11 * 269 + 13 * 271))
 	PREPARE=warm_up session "$BUILD/tests/e2e/throws" || fails "attach to throws" "$(cat "$WORK/seep.err")"
 	# Each exception is a block as well, of the same caller, and freed.
-	do_case edge_16 "edge-16 operator new that throws leaves no record" .allocs=$((7 + 11 + 13 + 17)) \
+	case_of edge_16 "edge-16 operator new that throws leaves no record" .allocs=$((7 + 11 + 13 + 17)) \
 		.frees=24 .frees_unknown=0 .failed_allocs=7 .live=24 .live_bytes=$bytes \
 		edge_16_throws.alloc_objects=7 edge_16_throws.live_objects=0
 	session_end
@@ -182,7 +167,7 @@ throwing() {
 	PREPARE=warm_up session env LD_PRELOAD="$WORK/lib/libjemalloc.so.2" "$BUILD/tests/e2e/throws" ||
 		fails "attach to throws on jemalloc" "$(cat "$WORK/seep.err")"
 	# Left out without --throwing-new, or the exceptions would not be caught.
-	do_case edge_16 "$name" edge_16_throws.alloc_objects=7 edge_16_throws.live_objects=0 edge_16_new.alloc_objects=0 \
+	case_of edge_16 "$name" edge_16_throws.alloc_objects=7 edge_16_throws.live_objects=0 edge_16_new.alloc_objects=0 \
 		edge_16_deep.alloc_objects=0 edge_16_freed.alloc_objects=0 .stale_calls=0
 	session_end
 }
@@ -190,14 +175,14 @@ throwing() {
 interposed() {
 	session env LD_PRELOAD="$BUILD/tests/e2e/interpose" "$CASES" ||
 		fails "attach to an interposed allocator" "$(cat "$WORK/seep.err")"
-	do_case edge_17_jump "edge-17 malloc left by longjmp" .stale_calls=3 .allocs=7 .live_bytes=1211 \
+	case_of edge_17_jump "edge-17 malloc left by longjmp" .stale_calls=3 .allocs=7 .live_bytes=1211 \
 		edge_17_left.alloc_objects=0 edge_17_shallow.live_objects=7
-	do_case edge_17_deeper "edge-17 what comes further down the stack than a call that was left" \
+	case_of edge_17_deeper "edge-17 what comes further down the stack than a call that was left" \
 		.stale_calls=1 .allocs=5 .live_bytes=835 edge_17_left.alloc_objects=0 edge_17_deep.live_objects=5
-	do_case edge_18_malloc_other "edge-18 a handler on its own stack allocates inside malloc" \
+	case_of edge_18_malloc_other "edge-18 a handler on its own stack allocates inside malloc" \
 		edge_18_inside_other.live_objects=23 edge_18_inside_other.live_bytes=4393 \
 		edge_18_outer_other.live_objects=23 edge_18_outer_other.live_bytes=92069 .stale_calls=0
-	do_case edge_18_malloc "edge-18 a handler on the same stack allocates inside malloc" \
+	case_of edge_18_malloc "edge-18 a handler on the same stack allocates inside malloc" \
 		edge_18_outer.live_objects=23 edge_18_outer.live_bytes=92069 .stale_calls=0
 	session_end
 }
@@ -211,7 +196,7 @@ lives() {
 	cost=$RESULT
 	target_stop
 	session "$BUILD/tests/e2e/lives" || fails "attach to a process that forks" "$(cat "$WORK/seep.err")"
-	do_case edge_20 "edge-20 what a child does after fork is not the parent's" .allocs=37 .frees=0 \
+	case_of edge_20 "edge-20 what a child does after fork is not the parent's" .allocs=37 .frees=0 \
 		.frees_unknown=0 edge_20_before.live_objects=37 edge_20_before.live_bytes=7289 \
 		edge_20_child.alloc_objects=0
 	full_speed "edge-20 the child of a fork runs at full speed" "$cost" "$RESULT"
@@ -223,10 +208,10 @@ lives() {
 # The kernel ties a perf link to the memory, which the child shares, and the others to the process, which it is not.
 a_vfork_child() {
 	if [ "$(jq -r '.probes[0].link' "$WORK/snapshot.json")" = perf ]; then
-		do_case edge_21 "edge-21 what a child of vfork does is its parent's" .allocs=43 .frees=13 .released=0 \
+		case_of edge_21 "edge-21 what a child of vfork does is its parent's" .allocs=43 .frees=13 .released=0 \
 			edge_21_child.live_objects=30 edge_21_child.live_bytes=6330 .frees_unknown=0
 	else
-		do_case edge_21 "edge-21 what a child of vfork does is not seen" .allocs=0 .frees=0 .released=0 \
+		case_of edge_21 "edge-21 what a child of vfork does is not seen" .allocs=0 .frees=0 .released=0 \
 			edge_21_child.live_objects=0 .frees_unknown=0
 	fi
 }
@@ -274,7 +259,7 @@ exec_by_thread() {
 	echo edge_22_thread >&"$TARGET_IN"
 	# Its probes have been set anew by the time of a report.
 	if target_hear ready && snapshot; then
-		do_case edge_22_new_image "$name" edge_22_after.live_objects=53 edge_22_after.live_bytes=12031 \
+		case_of edge_22_new_image "$name" edge_22_after.live_objects=53 edge_22_after.live_bytes=12031 \
 			edge_22_before.live_objects=0
 	else
 		fails "$name" "no result"

@@ -8,29 +8,9 @@ set -u
 
 WORLD=$BUILD/tests/e2e/edge_world
 
-# session OPTION...: a target and a seep that reports every 100 ms.
+# session OPTION...: a target and a seep that watches it.
 session() {
-	target_start "$WORLD" || return
-	[ -z "${PREPARE:-}" ] || target_do "$PREPARE" || return
-	seep_start leaks --json -i 100ms "$@" -p "$TARGET_PID" || return
-	forget_facts
-	snapshot
-}
-
-session_end() {
-	seep_stop
-	target_stop
-}
-
-# do_case WORK NAME FACT=VALUE...
-do_case() {
-	local work=$1 name=$2
-	shift
-	if ! { target_do "$work" && snapshot; }; then
-		fails "$name" "no result" "$(tail -n 3 "$WORK/seep.err")"
-		return
-	fi
-	expect "$@"
+	target_start "$WORLD" && seep_watch "$@" -p "$TARGET_PID"
 }
 
 # holds NAME FILTER [ARGUMENT...]: of the last report

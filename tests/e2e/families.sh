@@ -16,18 +16,9 @@ RESIZED=(families_resized.alloc_objects=53 families_resized.live_bytes=$((53 * 3
 ALIGNED=(families_aligned.live_objects=37 families_aligned.live_bytes=$((37 * 448)))
 CLEAN=(.missed_frees=0 .lost_events=0 .lost_allocs=0 .stale_calls=0)
 
-# watch COMMAND...: a target, and a seep that reports every 100 ms; options for it are in OPTIONS.
+# watch COMMAND...: a target and a seep that watches it; options for it are in OPTIONS.
 watch() {
-	target_start "$@" || return
-	[ -z "${PREPARE:-}" ] || target_do "$PREPARE" || return
-	seep_start leaks --json -i 100ms "${OPTIONS[@]}" -p "$TARGET_PID" || return
-	forget_facts
-	snapshot
-}
-
-watch_end() {
-	seep_stop
-	target_stop
+	target_start "$@" && seep_watch "${OPTIONS[@]}" -p "$TARGET_PID"
 }
 
 OPTIONS=()
@@ -51,12 +42,12 @@ row() {
 	shift
 	if ! { watch "${command[@]}" && target_do leak && snapshot; }; then
 		fails "$name" "no result" "$(tail -n 3 "$WORK/seep.err")"
-		watch_end
+		session_end
 		return
 	fi
 	expect "$name: exact bytes" "${LEAK[@]}" "$@" "${CLEAN[@]}"
 	add_row "$name"
-	watch_end
+	session_end
 }
 
 # preloaded NAME LIBRARY
@@ -112,17 +103,6 @@ families() {
 	printf '# %s\n' "${table[@]}"
 }
 
-# do_work WORK NAME FACT=VALUE...
-do_work() {
-	local work=$1 name=$2
-	shift
-	if ! { target_do "$work" && snapshot; }; then
-		fails "$name" "no result" "$(tail -n 3 "$WORK/seep.err")"
-		return
-	fi
-	expect "$@"
-}
-
 jemalloc_api() {
 	local name="jemalloc's own functions" xallocx="xallocx resizes where it is, or not"
 	if ! private_libraries libc.so.6 libjemalloc.so.2; then
@@ -132,23 +112,23 @@ jemalloc_api() {
 	fi
 	PREPARE="find" watch env LD_PRELOAD="$WORK/lib/libjemalloc.so.2" "$E2E/families" ||
 		fails "attach to jemalloc" "$(cat "$WORK/seep.err")"
-	do_work jemalloc "$name" .allocs=$((43 + 19 + 17 + 2 * 23)) .frees=$((19 + 17 + 23)) .frees_unknown=0 \
+	do_case jemalloc "$name" .allocs=$((43 + 19 + 17 + 2 * 23)) .frees=$((19 + 17 + 23)) .frees_unknown=0 \
 		families_mallocx.live_objects=43 families_mallocx.live_bytes=$((43 * 211)) \
 		families_rallocx.live_objects=23 families_rallocx.live_bytes=$((23 * 331)) "${CLEAN[@]}"
 	# Those that could not grow are as they were.
-	do_work xallocx "$xallocx" .allocs=$((42 + 29)) .frees=29 families_xallocx.live_objects=29 \
+	do_case xallocx "$xallocx" .allocs=$((42 + 29)) .frees=29 families_xallocx.live_objects=29 \
 		families_xallocx.live_bytes=$((29 * 5101)) families_xallocx_fails.live_objects=0 \
 		families_mallocx.live_bytes=$((43 * 211 + 13 * 5000)) "${CLEAN[@]}"
-	watch_end
+	session_end
 }
 
 prefixed() {
 	watch "$E2E/families_pool" || fails "attach to a jemalloc with a prefix" "$(cat "$WORK/seep.err")"
-	do_work prefixed "functions named je_malloc and so on" .allocs=$((160 + 61 + 2 * 53 + 37)) .frees=$((59 + 53)) \
+	do_case prefixed "functions named je_malloc and so on" .allocs=$((160 + 61 + 2 * 53 + 37)) .frees=$((59 + 53)) \
 		.frees_unknown=0 families_prefixed.live_objects=$LEFT families_prefixed.live_bytes=$((LEFT * 223)) \
 		families_prefixed_zeroed.live_bytes=$((61 * 7 * 41)) families_prefixed_resized.live_bytes=$((53 * 307)) \
 		families_prefixed_aligned.live_bytes=$((37 * 448)) "${CLEAN[@]}"
-	watch_end
+	session_end
 }
 
 POOL_FACTS=(.allocs=$((160 + 47 + 2 * 53 + 7 + 2 * 31 + 3)) .frees=$((59 + 53 + 31)) .frees_unknown=0
@@ -164,10 +144,10 @@ pool() {
 	OPTIONS=("$@")
 	watch "$E2E/families_pool" || fails "$name" "$(cat "$WORK/seep.err")"
 	OPTIONS=()
-	do_work leak "$name" "${POOL_FACTS[@]}"
-	do_work nested "edge-25 what is above malloc counts once: $name" .allocs=128 .frees=61 .frees_unknown=61 \
+	do_case leak "$name" "${POOL_FACTS[@]}"
+	do_case nested "edge-25 what is above malloc counts once: $name" .allocs=128 .frees=61 .frees_unknown=61 \
 		families_nested.live_objects=67 families_nested.live_bytes=$((67 * 89)) "${CLEAN[@]}"
-	watch_end
+	session_end
 }
 
 described() {
@@ -235,7 +215,7 @@ python_leak() {
 	watch /usr/bin/python3 -c "$PYTHON_LEAK" && target_do leak && snapshot
 	OPTIONS=()
 	read -r BLOCKS BYTES < <(jq -r '.sites | max_by(.live_objects) | "\(.live_objects) \(.live_bytes)"' "$WORK/snapshot.json")
-	watch_end
+	session_end
 }
 
 # A bytes object of 59 bytes takes 92 of Python's memory, and no call of malloc().

@@ -8,14 +8,6 @@ set -u
 FORKS=$BUILD/tests/e2e/forks
 CHILDREN=(101 103 107 109 113) # blocks that each child leaks
 
-# in_report FILTER [ARGUMENT...]: of jq, true of the last whole report
-in_report() {
-	local filter=$1
-	shift
-	head -n "$(wc -l <"$WORK/seep.out")" "$WORK/seep.out" | tail -n 1 >"$WORK/last.json"
-	jq -e "$@" "$filter" "$WORK/last.json" >/dev/null 2>&1
-}
-
 targets_are() {
 	in_report ".target | type == \"array\" and length == $1"
 }
@@ -31,15 +23,7 @@ pids_of_children() {
 }
 
 session() { # OPTION...
-	target_start "$FORKS" || return
-	seep_start leaks --json -i 100ms "$@" -p "$TARGET_PID" || return
-	forget_facts
-	snapshot
-}
-
-session_end() {
-	seep_stop
-	target_stop
+	target_start "$FORKS" && seep_watch "$@" -p "$TARGET_PID"
 }
 
 each_child_has_its_own() {

@@ -130,7 +130,8 @@ target_hear() {
 	return 1
 }
 
-# target_start COMMAND...: on the private libraries, until it says "ready". Its id is in TARGET_PID.
+# target_start COMMAND...: on the private libraries, until it says "ready", and has done $PREPARE, if that is set. Its id
+# is in TARGET_PID.
 target_start() {
 	open_pipe target.in
 	TARGET_IN=$FD
@@ -138,7 +139,8 @@ target_start() {
 	TARGET_OUT=$FD
 	spawn "$TARGET_OUT" run_target "$@"
 	TARGET_PID=$PID
-	target_hear ready
+	target_hear ready || return
+	[ -z "${PREPARE:-}" ] || target_do "$PREPARE"
 }
 
 run_target() {
@@ -291,6 +293,26 @@ snapshot() {
 	read_facts "$WORK/snapshot.json"
 }
 
+# seep_watch OPTION...: a seep that reports every 100 ms, and its first facts.
+seep_watch() {
+	seep_start leaks --json -i 100ms "$@" || return
+	forget_facts
+	snapshot
+}
+
+session_end() {
+	seep_stop
+	target_stop
+}
+
+# in_report FILTER [ARGUMENT...]: of jq, true of the last whole report
+in_report() {
+	local filter=$1
+	shift
+	head -n "$(wc -l <"$WORK/seep.out")" "$WORK/seep.out" | tail -n 1 >"$WORK/last.json"
+	jq -e "$@" "$filter" "$WORK/last.json" >/dev/null 2>&1
+}
+
 # The value of a fact: of a site "function.key", of the run ".key"; 0 where the report has nothing.
 value_of() {
 	case $1 in
@@ -312,6 +334,17 @@ expect() {
 		passes "$name"
 	else
 		fails "$name" "${wrong[@]}" "$(tail -n 3 "$WORK/seep.err")"
+	fi
+}
+
+# do_case WORK NAME FACT=VALUE...: what the target's work changes
+do_case() {
+	local work=$1
+	shift
+	if target_do "$work" && snapshot; then
+		expect "$@"
+	else
+		fails "$1" "no result" "$(tail -n 3 "$WORK/seep.err")"
 	fi
 }
 

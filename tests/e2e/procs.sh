@@ -11,14 +11,6 @@ SHORT=61	# processes of `forks short`, each with 17 blocks, of which it frees 4
 MILLISECONDS=400 # blocks of `forks of_...`, one a millisecond
 LATE=100	# of them may be over before the probes are there
 
-# in_report FILTER [ARGUMENT...]: of jq, true of the last whole report
-in_report() {
-	local filter=$1
-	shift
-	head -n "$(wc -l <"$WORK/seep.out")" "$WORK/seep.out" | tail -n 1 >"$WORK/last.json"
-	jq -e "$@" "$filter" "$WORK/last.json" >/dev/null 2>&1
-}
-
 # check NAME FILTER [ARGUMENT...]: of the last report
 check() {
 	local name=$1
@@ -39,30 +31,19 @@ targets_are() {
 SHORT_ONES='[.target[] | select(.comm == $comm and .balance.allocs == 17 and .balance.frees == 4 and
 	.balance.released == 13 and .exited)] | length == $nr'
 
-session() { # OPTION...: with the target's process ids or not
-	seep_start leaks --json -i 100ms "$@" || return
-	forget_facts
-	snapshot
-}
-
-session_end() {
-	seep_stop
-	target_stop
-}
-
 # --- names ----------------------------------------------------------------------------------------
 
 by_name() {
 	cp "$FORKS" "$WORK/seep-named" || return
 	FORKS_NAMED=$WORK/seep-named target_start "$WORK/seep-named"
-	session -n seep-named || fails "attach by name" "$(cat "$WORK/seep.err")"
+	seep_watch -n seep-named || fails "attach by name" "$(cat "$WORK/seep.err")"
 	check "a process is found by its name" '.target.pid == $pid' --argjson pid "$TARGET_PID"
 	target_do run_named && wait_until targets_are $((2 + SHORT))
 	check "one that bears the name from an exec on is followed, and its children, which bear it too" \
 		'.target | length == $nr and all(.comm == "seep-named")' --argjson nr $((2 + SHORT))
 	session_end
 	FORKS_NAMED=$FORKS target_start "$WORK/seep-named"
-	session -n seep-named || fails "attach by name" "$(cat "$WORK/seep.err")"
+	seep_watch -n seep-named || fails "attach by name" "$(cat "$WORK/seep.err")"
 	target_do run_named && snapshot
 	check "one of another name is not" '.target.pid == $pid' --argjson pid "$TARGET_PID"
 	session_end
@@ -94,7 +75,7 @@ by_cgroup() { # 1|2
 	target_start "$FORKS"
 	mkdir "$CGROUP/below"
 	echo "$TARGET_PID" >"$CGROUP/below/cgroup.procs"
-	session --cgroup "$CGROUP" || fails "attach to a cgroup" "$(cat "$WORK/seep.err")"
+	seep_watch --cgroup "$CGROUP" || fails "attach to a cgroup" "$(cat "$WORK/seep.err")"
 	check "version $1: a process of a cgroup below" '.target.pid == $pid' --argjson pid "$TARGET_PID"
 	target_do short && wait_until targets_are $((1 + SHORT))
 	snapshot
@@ -152,7 +133,7 @@ a_vfork_child() {
 	fi
 	target_start "$BUILD/tests/e2e/lives"
 	echo "$TARGET_PID" >"$CGROUP/cgroup.procs"
-	session --cgroup "$CGROUP" || fails "attach to a cgroup" "$(cat "$WORK/seep.err")"
+	seep_watch --cgroup "$CGROUP" || fails "attach to a cgroup" "$(cat "$WORK/seep.err")"
 	target_do edge_21 && snapshot
 	expect "$name" edge_21_child.alloc_objects=43 edge_21_child.live_objects=30 edge_21_child.live_bytes=6330
 	check "edge-21 and not that of another process" '[.sites[] | select(.stack | map(.function) | index("edge_21_child"))
@@ -189,7 +170,7 @@ many_processes() {
 	target_start "$FORKS"
 	target_do sleepers
 	pids=$TARGET_PID,$(ps -o pid= --ppid "$TARGET_PID" | tr -d ' ' | paste -sd,)
-	session -p "$pids" || fails "attach to 500 processes" "$(tail -n 3 "$WORK/seep.err")"
+	seep_watch -p "$pids" || fails "attach to 500 processes" "$(tail -n 3 "$WORK/seep.err")"
 	check "500 processes at once" '.target | length == 500'
 	target_do sleepers_wake && snapshot
 	expect "each block of each" .allocs=1497 .live=1497 follow_sleeper.live_bytes=64371
@@ -204,7 +185,7 @@ many_threads() {
 		target_stop
 		return
 	fi
-	session -p "$TARGET_PID" || fails "attach to 5,000 threads" "$(tail -n 3 "$WORK/seep.err")"
+	seep_watch -p "$TARGET_PID" || fails "attach to 5,000 threads" "$(tail -n 3 "$WORK/seep.err")"
 	target_do threads_wake && snapshot
 	expect "a process of 5,000 threads" .allocs=15000 .live=15000 follow_sleeper.live_objects=15000
 	session_end

@@ -17,11 +17,6 @@ session() {
 	return 1
 }
 
-session_end() {
-	seep_stop
-	target_stop
-}
-
 # Each site of the last report in FILE on a line: number of allocations (or of faults), "complete" or "partial", and the
 # functions from the inside to the outside.
 site_lines() {

@@ -110,6 +110,13 @@ attach() {
 	target_start "$E2E/usdt"
 	works usdt_load
 	expect_semaphores "semaphores are zero before" 0000
+	seep_run doctor -p "$TARGET_PID"
+	if grep -qE '^  otel_memory  .*/usdt$' "$WORK/seep.out" && grep -qE '^  ddheap  .*/usdt_library$' "$WORK/seep.out" &&
+		grep -qE '^calls: not counted: .*heap probes$' "$WORK/seep.out" && [ "$STATUS" = 0 ]; then
+		passes "doctor knows of them"
+	else
+		fails "doctor knows of them" "status $STATUS" "$(sed -n '/^process/,$p' "$WORK/seep.out")" "$(cat "$WORK/seep.err")"
+	fi
 	if ! seep_start record -o "$WORK/usdt.seep" -p "$TARGET_PID"; then
 		fails "attach" "$(cat "$WORK/seep.err")"
 		return
@@ -261,6 +268,28 @@ too_late() {
 	target_stop
 }
 
+# What its calls would cost, were they trapped, is of no concern.
+busy() {
+	local UNLIMITED=() i
+	target_start "$E2E/usdt"
+	for ((i = 0; i < 40; i++)); do echo usdt_pairs >&"$TARGET_IN"; done
+	if ! seep_start leaks --json -p "$TARGET_PID"; then
+		fails "attach to a program that allocates all the time" "$(cat "$WORK/seep.err")"
+		target_stop
+		return
+	fi
+	works usdt_semaphores
+	seep_stop
+	if [ "$STATUS" = 0 ] && ! said 'predicted|because' &&
+		jq -e '.governor.steps | map(.mode) == ["exact"]' "$WORK/seep.out" >"$WORK/jq.out"; then
+		passes "a program that allocates all the time is followed all the time, within the limit"
+	else
+		fails "a program that allocates all the time is followed all the time, within the limit" \
+			"status $STATUS" "$(cat "$WORK/seep.err")" "$(jq -c .governor "$WORK/seep.out")"
+	fi
+	target_stop
+}
+
 # best WORK: the least of five results.
 best() {
 	BEST=
@@ -297,5 +326,6 @@ execed
 left_alone
 command_from_its_start
 too_late
+busy
 cost
 plan

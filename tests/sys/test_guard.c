@@ -74,6 +74,7 @@ static void test_costs_by_link_and_place(void **state)
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FOLLOWED), 1600);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_SKIPPED), 580);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 750);
+	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_USDT), 1300);
 	guard_start(guard, &input, &stepped, &step);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FOLLOWED), 600 + 1000 / 2 + 7500 / 2);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 150 + 8000);
@@ -140,6 +141,12 @@ static void test_steps(void **state)
 	assert_in_range(step.overhead_ppm, 1, 9000);
 	assert_int_equal(guard_overhead(guard, &cpu_ns), 100 * 1600 + 90 * 750);
 	assert_true(cpu_ns >= 20 * MS);
+	/* probes that a program brings along cost it something, too */
+	wait_for_work(worker, 10 * MS);
+	input.time_ns = now_ns();
+	input.counter[STAT_USDT_HITS] = 70;
+	assert_int_equal(guard_tick(guard, &input, &step), GOVERNOR_STAY);
+	assert_int_equal(guard_overhead(guard, &cpu_ns), 100 * 1600 + 90 * 750 + 70 * 1300);
 	/* all at once more than it can have used */
 	wait_for_work(worker, 10 * MS);
 	input.time_ns = now_ns();

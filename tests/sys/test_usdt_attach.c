@@ -41,7 +41,7 @@ struct world {
 	struct loader *loader;
 	struct usdt_object object;
 	uint32_t spec[2];
-	struct usdt_links links;
+	struct attach links;
 };
 
 static int set_up(void **state)
@@ -82,7 +82,7 @@ static int take_down(void **state)
 {
 	struct world *w = *state;
 
-	usdt_links_release(&w->links);
+	attach_release(&w->links);
 	usdt_object_release(&w->object);
 	loader_free(w->loader);
 	return 0;
@@ -108,9 +108,9 @@ static void test_semaphores(void **state)
 	expect_semaphores(1);
 	assert_int_equal(attach(w), 0); /* beside those */
 	expect_semaphores(1);
-	usdt_links_release(&w->links);
+	attach_release(&w->links);
 	expect_semaphores(0);
-	usdt_links_release(&w->links);
+	attach_release(&w->links);
 }
 
 static void test_hits(void **state)
@@ -138,7 +138,7 @@ static void test_hits(void **state)
 static void test_another_semaphore(void **state)
 {
 	struct world *w = *state;
-	struct usdt_links others = {0};
+	struct attach others = {0};
 	struct usdt_object object = w->object;
 	struct usdt_site site[2] = {w->object.site[0], w->object.site[1]};
 
@@ -148,7 +148,7 @@ static void test_another_semaphore(void **state)
 	assert_int_equal(usdt_attach(&others, w->loader, getpid(), PATH, &object, w->spec),
 			 -EINVAL);
 	assert_int_equal(others.nr, 0);
-	usdt_links_release(&others);
+	attach_release(&others);
 	expect_semaphores(1);
 }
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -155,6 +157,68 @@ static void test_not_there(void **state)
 	world_close(&w);
 }
 
+/* What has changed since it was searched is another file. */
+static void test_known(void **state)
+{
+	struct stat st, other;
+	struct world w;
+
+	(void)state;
+	world_open(&w, NULL);
+	assert_int_equal(fstat(w.fd, &st), 0);
+	assert_ptr_equal(discover_known(&w.discover, &st), w.object);
+	other = st;
+	other.st_mtim.tv_nsec ^= 1;
+	assert_null(discover_known(&w.discover, &other));
+	other = st;
+	other.st_size++;
+	assert_null(discover_known(&w.discover, &other));
+	assert_int_equal(discover_file(&w.discover, w.fd, "/elsewhere", &w.object), 0);
+	assert_int_equal(w.discover.nr, 1);
+	world_close(&w);
+}
+
+/* This program is mapped as code several times here, and is found once. */
+static void test_process(void **state)
+{
+	struct discover_found *found;
+	size_t nr, searched, own = 0;
+	struct proc_maps maps;
+	struct world w;
+	int error;
+
+	(void)state;
+	world_open(&w, NULL);
+	void *again = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, w.fd, 0);
+
+	assert_ptr_not_equal(again, MAP_FAILED);
+	proc_maps_init(&maps);
+	assert_int_equal(proc_maps_read(&maps, getpid()), 0);
+	for (long nth = 1;; nth++) {
+		found = NULL;
+		allocfail_set(nth);
+		error = discover_process(&w.discover, getpid(), &maps, &found, &nr, &searched);
+		bool failed = allocfail_hit();
+
+		allocfail_set(0);
+		if (!failed)
+			break;
+		assert_true(error == -ENOMEM || !error); /* some go without what they wanted */
+		free(found);
+	}
+	assert_int_equal(error, 0);
+	assert_true(searched >= 2);
+	for (size_t i = 0; i < nr; i++) {
+		assert_non_null(found[i].object->family);
+		own += found[i].object == w.object;
+	}
+	assert_int_equal(own, 1);
+	free(found);
+	proc_maps_release(&maps);
+	munmap(again, 4096);
+	world_close(&w);
+}
+
 static struct elf_symbol find_symbol(const char *name)
 {
 	struct elf_symbol symbol;
@@ -252,6 +316,8 @@ int main(void)
 		cmocka_unit_test(test_by_name),
 		cmocka_unit_test(test_described),
 		cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_by_offset),
 		cmocka_unit_test(test_where_functions_begin),
 		cmocka_unit_test(test_names),

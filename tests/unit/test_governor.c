@@ -23,7 +23,7 @@ static const struct governor_options usual = {
 	.sample_bytes = 1,
 	.has_windows = true,
 	.has_faults = true,
-	.cost_ns = {1900, 700, 800, 300, 650},
+	.cost_ns = {1900, 700, 800, 300, 650, 1500},
 };
 
 struct load {
@@ -584,8 +584,13 @@ static void test_starts_by_prediction(void **state)
 	assert_in_range((int)(p.sampled * 1e4), 400, 410);
 	assert_in_range((int)(p.chosen * 1e4), 400, 415);
 	assert_int_equal(p.step.mode, STEP_SAMPLED);
-	assert_false(p.hopeless);
+	assert_false(p.hopeless || p.of_least);
+	/* 50 pairs of 2.7 us in 50 ms, of a fifth of these: they use less */
+	governor_predict(&usual, &idle, &p);
+	assert_in_range((int)(p.exact * 1e4), 134, 136);
+	assert_true(p.of_least);
 	governor_predict(&usual, &wild, &p);
+	assert_false(p.of_least);
 	assert_true(p.exact > 0.85);
 	assert_in_range((int)(p.chosen * 1e4), 499, 500);
 	assert_false(p.hopeless);

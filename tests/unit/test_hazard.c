@@ -192,6 +192,24 @@ static void test_asks_only_what_matters(void **state)
 	assert_memory_equal(&kernel, &untried, sizeof(kernel));
 }
 
+static void test_anybody(void **state)
+{
+	struct hazard_kernel kernel = bad;
+	char why[HAZARD_WHY_BYTES] = "";
+
+	(void)state;
+	assert_int_equal(hazard_check_anybody(&kernel, why, sizeof(why)), 1);
+	assert_string_equal(why, SECCOMP_WHY);
+	kernel = mute;
+	assert_int_equal(hazard_check_anybody(&kernel, why, sizeof(why)), -EPERM);
+	kernel = fixed;
+	assert_int_equal(hazard_check_anybody(&kernel, why, sizeof(why)), 0);
+	/* a machine without shadow stacks has no process with one, whatever its kernel would do */
+	kernel = old;
+	assert_true(hazard_check_anybody(&kernel, why, sizeof(why)) >= 0);
+	assert_memory_equal(&kernel, &old, sizeof(kernel));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +217,7 @@ int main(void)
 		cmocka_unit_test(edge_36_decisions),
 		cmocka_unit_test(test_reason_is_bounded),
 		cmocka_unit_test(test_asks_only_what_matters),
+		cmocka_unit_test(test_anybody),
 	};
 
 	return cmocka_run_group_tests_name("hazard", tests, NULL, NULL);

@@ -101,7 +101,8 @@ static void test_keys_of_the_contract_of_leaks(void **state)
 	CHECK_KEYS(json_object_get(root, "balance"), "allocs", "frees", "live", "failed_allocs",
 		   "released", "lost_allocs", "frees_unknown", "frees_by_resync", "lost_events",
 		   "resyncs", "stacks_partial", "stacks_unknown");
-	CHECK_KEYS(json_object_get(root, "overhead"), "predicted_pct", "measured_pct");
+	CHECK_KEYS(json_object_get(root, "overhead"), "predicted_pct", "measured_pct",
+		   "limited_pct");
 	CHECK_KEYS(site, "verdict", "probability", "evidence", "live_bytes", "live_objects",
 		   "alloc_bytes", "alloc_objects", "free_objects", "growth_bytes_per_s",
 		   "growth_ci", "oldest_age_s", "stack");
@@ -180,6 +181,7 @@ static void test_what_is_not_known_is_null(void **state)
 	(void)state;
 	assert_true(json_is_null(json_object_get(overhead, "predicted_pct")));
 	assert_true(json_is_real(json_object_get(overhead, "measured_pct")));
+	assert_true(json_is_null(json_object_get(overhead, "limited_pct")));
 	assert_true(json_is_null(json_array_get(json_object_get(site, "growth_ci"), 1)));
 	assert_true(json_is_null(json_object_get(site, "growth_bytes_per_s")));
 	assert_true(json_is_null(json_object_get(site, "probability")));

@@ -20,7 +20,7 @@ static struct profile *new_profile(struct stream *s)
 }
 
 struct overhead {
-	double predicted_pct, measured_pct;
+	double predicted_pct, measured_pct, limited_pct;
 };
 
 static struct overhead overhead_of(struct profile *profile)
@@ -32,6 +32,7 @@ static struct overhead overhead_of(struct profile *profile)
 	assert_int_equal(profile_report(profile, &options, &report), 0);
 	overhead.predicted_pct = report.predicted_pct;
 	overhead.measured_pct = report.measured_pct;
+	overhead.limited_pct = report.limited_pct;
 	report_release(&report);
 	return overhead;
 }
@@ -90,6 +91,25 @@ static void test_spent_more_than_there_was(void **state)
 	assert_true(overhead_of(profile).measured_pct < 0);
 	assert_int_equal(stream_overhead(&s, UINT64_MAX, 1), 0);
 	assert_true(overhead_of(profile).measured_pct > 1e20);
+	profile_free(profile);
+}
+
+/* In 10 s a target has to use 2 s for a share to be of what it uses. */
+static void test_of_little(void **state)
+{
+	struct stream s;
+	struct profile *profile = new_profile(&s);
+
+	(void)state;
+	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 10 * STREAM_S), 0);
+	check_pct(overhead_of(profile).limited_pct, 0);
+	assert_int_equal(stream_overhead(&s, STREAM_S / 50, STREAM_S / 10), 0);
+	check_pct(overhead_of(profile).measured_pct, 25);
+	check_pct(overhead_of(profile).limited_pct, 1);
+	assert_int_equal(stream_overhead(&s, STREAM_S / 50, 2 * STREAM_S - 1), 0);
+	check_pct(overhead_of(profile).limited_pct, 1);
+	assert_int_equal(stream_overhead(&s, STREAM_S / 50, 2 * STREAM_S), 0);
+	check_pct(overhead_of(profile).limited_pct, 0);
 	profile_free(profile);
 }
 
@@ -170,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_measured_by_the_governor),
 		cmocka_unit_test(test_spent_more_than_there_was),
+		cmocka_unit_test(test_of_little),
 		cmocka_unit_test(test_probes_of_programs_count),
 		cmocka_unit_test(test_not_measured),
 		cmocka_unit_test(test_predicted),

@@ -460,6 +460,46 @@ static void test_too_many(void **state)
 	strbuf_release(&text);
 }
 
+/* Of a file that is mapped again and again, between others, the first counts. */
+static void test_code_files(void **state)
+{
+	struct strbuf text = {0};
+	struct proc_maps maps;
+	size_t *index, nr;
+	int error;
+
+	(void)state;
+	proc_maps_init(&maps);
+	assert_int_equal(proc_maps_code_files(&maps, &index, &nr), 0);
+	assert_int_equal(nr, 0);
+	free(index);
+	strbuf_puts(&text, "100-200 r-xp 0 00:00 0 \n200-300 r--p 0 fd:01 7 /data\n"
+			   "300-400 r-xp 0 fd:01 7 /a\n400-500 r-xp 0 fd:02 7 /b\n"
+			   "500-600 r-xp 0 fe:01 7 /c\n600-700 r-xp 0 fd:01 8 /d\n");
+	for (int i = 1; i <= 60000; i++)
+		strbuf_printf(&text, "%x000-%x800 r-xp 0 fd:%02d 7 /%d\n", i, i, i % 2 + 1, i);
+	assert_int_equal(parse(&maps, text.text), 0);
+	for (long nth = 1;; nth++) {
+		index = NULL;
+		allocfail_set(nth);
+		error = proc_maps_code_files(&maps, &index, &nr);
+		bool failed = allocfail_hit();
+
+		allocfail_set(0);
+		if (!failed)
+			break;
+		assert_int_equal(error, -ENOMEM);
+		assert_null(index);
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(nr, 4);
+	for (size_t i = 0; i < nr; i++)
+		assert_int_equal(index[i], i + 2);
+	free(index);
+	proc_maps_release(&maps);
+	strbuf_release(&text);
+}
+
 static void test_find(void **state)
 {
 	struct strbuf text = {0};
@@ -761,6 +801,7 @@ int main(void)
 		cmocka_unit_test(test_changed_while_it_is_read),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_code_files),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_cpu_time),

@@ -163,7 +163,7 @@ static void test_unfollowed(void **state)
 	assert_int_equal(stream_mark(&f->stream, RECORD_END, END_UNFOLLOWED, STREAM_S), 0);
 	(void)reported(f, 100);
 	assert_false(f->report.complete);
-	assert_non_null(strstr(f->report.incomplete_why, "more processes"));
+	assert_non_null(strstr(f->report.incomplete_why, "not followed"));
 }
 
 #define case_of(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -131,6 +131,31 @@ static void test_basis_is_told_truly(void **state)
 	strbuf_release(&out);
 }
 
+/* Two numbers that differ, and what each of them is of. */
+static void test_overhead_of_little(void **state)
+{
+	struct report report = *sample_leaks();
+	struct strbuf out = {0};
+
+	(void)state;
+	report.limited_pct = 0.25;
+	report.measured_pct = 16.5;
+	assert_non_null(
+		strstr(text_of(&report, &out),
+		       "\noverhead, of a fifth of a CPU: 3.1 % predicted, 0.2 % measured; "
+		       "the target uses\n    less than that, and of what it uses it is 16.5 "
+		       "%\n"));
+	report = *sample_several();
+	report.limited_pct = 0.25;
+	assert_non_null(strstr(text_of(&report, &out),
+			       "\noverhead, of a fifth of a CPU: 0.2 % measured; the targets use "
+			       "less than that,\n"));
+	report.limited_pct = 0;
+	assert_non_null(strstr(text_of(&report, &out),
+			       "\noverhead, of the target's CPU time: 0.5 % measured\n"));
+	strbuf_release(&out);
+}
+
 static void test_faults_only_where_there_were_any(void **state)
 {
 	struct report report = *sample_mixed();
@@ -297,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_faults_of_several_targets),
 		cmocka_unit_test(test_balance_that_does_not_sum_is_said),
 		cmocka_unit_test(test_basis_is_told_truly),
+		cmocka_unit_test(test_overhead_of_little),
 		cmocka_unit_test(test_faults_only_where_there_were_any),
 		cmocka_unit_test(test_leaking_sites_beyond_top_are_hinted_at),
 		cmocka_unit_test(test_extreme_numbers_fit),

@@ -36,6 +36,7 @@ void bpf_ringbuf_discard(void *record, unsigned long long flags);
 unsigned long long bpf_ringbuf_query(void *ring, unsigned long long what);
 long bpf_probe_read_user(void *to, unsigned int size, const void *from);
 unsigned long long bpf_ktime_get_ns(void);
+unsigned long long bpf_jiffies64(void);
 unsigned long long bpf_get_current_pid_tgid(void);
 unsigned long long bpf_get_current_task(void);
 void *bpf_get_current_task_btf(void);
