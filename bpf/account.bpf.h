@@ -62,14 +62,29 @@ static __always_inline void count_free(struct context *c)
 	count_in(c->counters, STAT_FREES, 1);
 }
 
+/*
+ * A block of an earlier window is gone by now, freed when nobody saw it, or in this moment: told, and not counted. If it is
+ * the old block of a realloc that fails, it lives on all the same, and is not looked after any more.
+ */
+static __noinline int unwatched_end(struct context *c, const struct block_key *key,
+				    const struct block_value *block)
+{
+	send_free(c, key, block, FREE_UNWATCHED, clock_now(c->queue));
+	return 0;
+}
+
 /* A block that is live under this key was freed without our seeing it. */
 static __always_inline void block_replaced(struct context *c, const struct block_key *key,
 					   __u64 now)
 {
 	struct block_value gone = {};
 
-	if (!block_take(key, &gone) || is_unwatched(&gone))
+	if (!block_take(key, &gone))
 		return;
+	if (is_unwatched(&gone)) {
+		(void)unwatched_end(c, key, &gone);
+		return;
+	}
 	count_free(c);
 	count_in(c->counters, STAT_MISSED_FREES, 1);
 	send_free(c, key, &gone, FREE_REPLACED, now);
@@ -117,8 +132,12 @@ static __always_inline void old_block_take(struct context *c, struct call *call)
 	struct block_value old = {};
 
 	call->has_old = 0;
-	if (!call->ptr || !block_take(&key, &old) || is_unwatched(&old))
+	if (!call->ptr || !block_take(&key, &old))
 		return;
+	if (is_unwatched(&old)) {
+		(void)unwatched_end(c, &key, &old);
+		return;
+	}
 	call->old = old;
 	call->has_old = 1;
 }

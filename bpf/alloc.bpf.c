@@ -252,8 +252,12 @@ int free_enter(struct pt_regs *ctx)
 		return 0;
 	}
 	c.thread->last_freed = ptr;
-	if (is_unwatched(&block))
+	if (is_unwatched(&block)) {
+		if (!is_nested)
+			count_in(c.counters, STAT_FREES_UNKNOWN, 1);
+		(void)unwatched_end(&c, &key, &block);
 		return 0;
+	}
 	count_free(&c);
 	send_free(&c, &key, &block, 0, clock_now(c.queue));
 	return 0;

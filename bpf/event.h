@@ -104,6 +104,9 @@ enum free_flags {
 	FREE_LOST =
 		1 << 3, /* a failed realloc could not put it back: counts as lost, not as freed */
 	FREE_RESYNC = 1 << 2, /* userspace: no longer in the block map after a loss */
+	FREE_UNWATCHED =
+		1
+		<< 4, /* of a block of a window that is over: freed at this time, or at any since then */
 };
 
 struct event_free {

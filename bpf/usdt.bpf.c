@@ -125,8 +125,11 @@ int usdt_free(struct pt_regs *ctx)
 		count_in(c.counters, STAT_FREES_UNKNOWN, 1);
 		return 0;
 	}
-	if (is_unwatched(&block))
+	if (is_unwatched(&block)) {
+		count_in(c.counters, STAT_FREES_UNKNOWN, 1);
+		(void)unwatched_end(&c, &key, &block);
 		return 0;
+	}
 	count_free(&c);
 	send_free(&c, &key, &block, 0, clock_now(c.queue));
 	return 0;

@@ -261,29 +261,6 @@ static int learn_stack(struct session *s, uint32_t proc, uint32_t stack)
 	return profile_knows_stack(s->profile, stack) ? 0 : learn_new_stack(s, proc, stack);
 }
 
-struct forget {
-	struct session *s;
-	uint32_t proc;
-};
-
-static int forget_block(const struct heap_block *block, void *arg)
-{
-	struct forget *c = arg;
-	struct block_key key = {.addr = block->addr, .proc = c->proc};
-
-	loader_forget_block(c->s->loader, &key);
-	return 0;
-}
-
-void session_forget_blocks(struct session *s, uint32_t proc)
-{
-	struct forget c = {.s = s, .proc = proc};
-	struct heap *heap = profile_heap(s->profile, proc);
-
-	if (heap && s->armed)
-		(void)heap_walk(heap, forget_block, &c);
-}
-
 static int note_record(struct session *s, const struct event_head *head, const void *record)
 {
 	struct session_target *t;

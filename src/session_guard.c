@@ -2,7 +2,7 @@
 /*
  * How much is followed: what the guard has decided is done here, and told to the stream.
  *
- * A step to more or less is a record. While probes are out no free is seen, so when they go, all that is live is given up
+ * A step to more or less is a record. While probes are out no free is seen, so when they go, all that is live is left
  * (RECORD_UNWATCHED), and what comes after begins anew. Programs are stilled before the first probe goes and until the
  * last one is there: a block whose free could be missed is never told of.
  */
@@ -85,12 +85,15 @@ static int feed_step(struct session *s, uint64_t time_ns)
 	return session_feed(s, &record, sizeof(record));
 }
 
-/* Everything that was sent before programs were stilled has been read: what is live then is given up. */
+/*
+ * Everything that was sent before programs were stilled has been read: what is live then is left. The block map keeps it,
+ * to tell when it is seen gone.
+ */
 static int stop_watching(struct session *s)
 {
 	uint64_t now_ns;
-	size_t i;
 	long nr;
+	int err;
 
 	loader_watch(s->loader, 0);
 	now_ns = session_now_ns();
@@ -98,10 +101,11 @@ static int stop_watching(struct session *s)
 	nr = ring_set_drain(s->rings);
 	if (nr < 0)
 		return (int)nr;
-	for (i = 0; i < s->nr_targets; i++)
-		session_forget_blocks(s, s->target[i]->proc);
 	guard_turned(s->guard->guard, session_now_ns(), false);
-	return session_feed_head(s, RECORD_UNWATCHED, 0, now_ns);
+	err = session_feed_counters(s, false);
+	if (!err)
+		err = session_feed_head(s, RECORD_UNWATCHED, 0, now_ns);
+	return err ? err : session_forget_left(s);
 }
 
 static int start_watching(struct session *s)

@@ -70,6 +70,7 @@ struct session {
 	bool has_cost;
 	bool is_unwatched;	   /* no probes at allocators */
 	uint64_t watched_ns;	   /* since then, if that was ever interrupted */
+	uint64_t nr_forgotten;	   /* session_left.c: blocks, when it last took some out */
 	uint64_t counted[STAT_NR]; /* sums over all targets that ever were */
 	bool armed, stopping, interrupted, target_lost, leader_gone, resync_failed, refused_some;
 	uint32_t leaders_gone;	  /* loader_leaders_gone(), and since when it is that */
@@ -103,6 +104,8 @@ int session_count(struct session *s);
 int session_feed_exit(struct session *s, const struct session_target *t);
 /* The blocks of an address space that is no more take up room in the kernel's map. */
 void session_forget_blocks(struct session *s, uint32_t proc);
+/* When nothing is followed: takes what is not looked after out of the block map, if that is much. 0 or negative errno. */
+int session_forget_left(struct session *s);
 /* A record with strings at its end, padded to a multiple of 8. One that would be too long is left out. */
 int session_feed_strings(struct session *s, const void *fixed, size_t nr, const char *const *text,
 			 size_t nr_text);

@@ -15,7 +15,7 @@
  *
  * The ladder, richest first; what is not available is left out:
  *
- *	EXACT > SAMPLED 64K > SAMPLED 512K > SAMPLED 4M > WINDOWS > FAULTS > DETACHED
+ *	EXACT > SAMPLED 64K > SAMPLED 512K > SAMPLED 4M > WINDOWS 2K > FAULTS > DETACHED
  *
  *	from        to        when
  *	any         lower     the account is overdrawn, and since the last step has become worse: to the richest rung that

@@ -6,6 +6,7 @@
 #define BYTES_OF_A_CALL 256
 #define SAMPLE_FIRST (UINT64_C(64) << 10)
 #define SAMPLE_STEP 8
+#define SAMPLE_WINDOWS (UINT64_C(2) << 10)
 #define SAMPLE_MAX (UINT64_C(1) << 40)
 
 static void add_rung(struct governor *g, enum step_mode mode, uint64_t period_bytes)
@@ -15,12 +16,13 @@ static void add_rung(struct governor *g, enum step_mode mode, uint64_t period_by
 
 void governor_build_ladder(struct governor *g)
 {
-	uint64_t asked = g->options.sample_bytes, period = asked;
+	uint64_t asked = g->options.sample_bytes, period = asked, in_windows = asked;
 	unsigned int i;
 
 	if (asked == GOVERNOR_SAMPLE_AUTO || asked == 1) {
 		add_rung(g, STEP_EXACT, 1);
 		period = SAMPLE_FIRST;
+		in_windows = SAMPLE_WINDOWS;
 	}
 	for (i = 0; i < 3; i++) {
 		if (period > SAMPLE_MAX)
@@ -28,9 +30,9 @@ void governor_build_ladder(struct governor *g)
 		add_rung(g, STEP_SAMPLED, period);
 		period *= SAMPLE_STEP;
 	}
-	/* there traps are nearly all of the cost: the first of the periods */
+	/* there traps are nearly all of the cost, and a leak is told by what becomes of many blocks */
 	if (g->options.has_windows)
-		add_rung(g, STEP_WINDOWS, g->rung[g->nr_rungs - 3].period_bytes);
+		add_rung(g, STEP_WINDOWS, in_windows < SAMPLE_MAX ? in_windows : SAMPLE_MAX);
 	if (g->options.has_faults)
 		add_rung(g, STEP_FAULTS, 1);
 	add_rung(g, STEP_DETACHED, 1);

@@ -28,8 +28,10 @@ void profile_free(struct profile *p)
 		image_free(p->image[i]);
 	free(p->image);
 	map64_release(&p->images);
-	for (i = 0; i < p->nr_targets; i++)
+	for (i = 0; i < p->nr_targets; i++) {
+		free(p->target[i]->windows);
 		free(p->target[i]);
+	}
 	free(p->target);
 	map64_release(&p->targets);
 	sites_release(&p->sites);
@@ -123,9 +125,10 @@ double profile_window_s(const struct profile *p, uint64_t time_ns)
 	return time_ns > start_ns ? (double)(time_ns - start_ns) / 1e9 : 0;
 }
 
-/* Exact whatever is sampled: calls that returned a block, less blocks freed. */
-static double net_blocks(const uint64_t counter[STAT_NR])
+double target_net_blocks(const struct target *target)
 {
+	const uint64_t *counter = target->counter;
+
 	return (double)counter[STAT_CALLS] - (double)counter[STAT_FAILED_ALLOCS] -
 	       (double)counter[STAT_FREES] - (double)counter[STAT_FREES_UNKNOWN];
 }
@@ -156,7 +159,7 @@ static int feed_tick(struct profile *p, const struct event_head *head)
 	for (i = 0; i < p->nr_targets; i++) {
 		t = p->target[i];
 		series_add(&t->unknown_frees, time_s, (double)t->counter[STAT_FREES_UNKNOWN]);
-		series_add(&t->net_blocks, time_s, net_blocks(t->counter));
+		series_add(&t->net_blocks, time_s, target_net_blocks(t));
 	}
 	tick_err = sites_tick(&p->sites, time_s);
 	return err ? err : tick_err;
@@ -328,6 +331,18 @@ uint64_t profile_nr_live(const struct profile *p)
 	return sum;
 }
 
+bool profile_looks_after(const struct profile *p, uint32_t proc, uint64_t birth_ns)
+{
+	const struct image *image = profile_image(p, proc);
+
+	return image && !image->ended && birth_ns >= p->windows.since_ns;
+}
+
+uint64_t profile_nr_forgotten(const struct profile *p)
+{
+	return p->windows.given_up + p->windows.dead;
+}
+
 uint64_t profile_nr_events(const struct profile *p)
 {
 	return p->nr_events;
@@ -346,11 +361,17 @@ static uint64_t image_memory_bytes(const struct image *image)
 uint64_t profile_memory_bytes(const struct profile *p)
 {
 	uint64_t sum = p->bytes + p->strings.bytes + p->nr_targets * sizeof(struct target);
+	const struct site *site;
 	size_t i;
 
+	for (i = 0; i < p->nr_targets; i++)
+		sum += p->target[i]->windows ? sizeof(struct target_windows) : 0;
 	for (i = 0; i < p->nr_images; i++)
 		sum += image_memory_bytes(p->image[i]);
-	for (i = 0; i < p->sites.nr; i++)
-		sum += sizeof(struct site) + (p->sites.item[i]->series ? sizeof(struct series) : 0);
+	for (i = 0; i < p->sites.nr; i++) {
+		site = p->sites.item[i];
+		sum += sizeof(*site) + (site->series ? sizeof(struct series) : 0);
+		sum += site->left ? sizeof(struct left) : 0;
+	}
 	return sum;
 }

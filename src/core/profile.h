@@ -34,6 +34,14 @@ bool profile_is_started(const struct profile *profile);
  * process. Borrowed until the next feed. */
 struct heap *profile_heap(struct profile *profile, uint32_t proc);
 
+/*
+ * Blocks of windows that are over stay in the kernel's block map, which tells when they are seen gone, for as long as they
+ * are looked after: not those of processes that are gone, nor the oldest of very many. How many are so no more, since the
+ * start: they may be taken out.
+ */
+bool profile_looks_after(const struct profile *profile, uint32_t proc, uint64_t birth_ns);
+uint64_t profile_nr_forgotten(const struct profile *profile);
+
 /* Is the stack known by its frames? An event may name one before its RECORD_STACK came. */
 bool profile_knows_stack(const struct profile *profile, uint32_t stack);
 

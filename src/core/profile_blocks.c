@@ -6,26 +6,30 @@
 #include "array.h"
 #include "profile_impl.h"
 
-static void end_image(struct image *image)
+static void end_image(struct profile *p, struct image *image)
 {
 	struct site *site;
 
 	if (image->ended)
 		return;
 	image_end(image);
-	for (site = image->sites; site; site = site->next)
+	for (site = image->sites; site; site = site->next) {
 		site_release(site);
+		site_end_left(site, &p->windows, false);
+	}
 }
 
-static int exit_image(struct image *image, uint64_t time_ns)
+static int exit_image(struct profile *p, struct image *image, uint64_t time_ns)
 {
 	struct site *site;
 
 	image->exited = true;
 	if (image->ended)
 		return 0;
-	for (site = image->sites; site; site = site->next)
+	for (site = image->sites; site; site = site->next) {
 		site_exit(site);
+		site_end_left(site, &p->windows, true);
+	}
 	return image_exit(image, time_ns);
 }
 
@@ -51,20 +55,20 @@ static struct image *image_add(struct profile *p, struct target *target, uint32_
 }
 
 /* Puts the image into its target's list, the newest first, and ends all but that one. */
-static void image_link(struct target *target, struct image *image)
+static void image_link(struct profile *p, struct target *target, struct image *image)
 {
 	struct image *newest = target->newest;
 
 	if (newest && newest->proc > image->proc) {
 		image->older = newest->older;
 		newest->older = image;
-		end_image(image);
+		end_image(p, image);
 		return;
 	}
 	image->older = newest;
 	target->newest = image;
 	if (newest)
-		end_image(newest);
+		end_image(p, newest);
 }
 
 struct image *profile_add_image(struct profile *p, uint32_t proc)
@@ -82,7 +86,7 @@ struct image *profile_add_image(struct profile *p, uint32_t proc)
 		image = image_add(p, target, proc);
 		if (!image)
 			return NULL;
-		image_link(target, image);
+		image_link(p, target, image);
 	}
 	p->last_image = image;
 	return image;
@@ -102,7 +106,7 @@ int feed_proc(struct profile *p, const struct event_proc *e)
 		return -ENOMEM;
 	target = profile_target(p, e->head.proc);
 	if (e->head.kind == EVENT_EXIT)
-		return exit_image(image, e->head.time_ns);
+		return exit_image(p, image, e->head.time_ns);
 	image->comm = comm;
 	image->tgid = e->tgid;
 	if (target->newest == image) {
@@ -172,9 +176,22 @@ int feed_alloc(struct profile *p, const struct event_alloc *e)
 		return 0;
 	}
 	site_count(p, site, &block, weight);
-	if (image_is_over(image, block.birth_ns))
+	if (image_is_over(image, block.birth_ns)) {
 		site_add_released(site, 1, weight);
+		if (block.birth_ns < image->window_ns && !image->ended)
+			site_leave_late(site, &p->windows, block.birth_ns, weight, 1);
+	}
 	return 0;
+}
+
+/* Of a window that is over, and so no free of any that is counted. */
+static void block_seen_gone(struct profile *p, const struct image *image, struct site *site,
+			    const struct heap_block *block)
+{
+	p->nr_events++;
+	if (site->left && !image->ended)
+		(void)left_gone(&p->windows, site->left, block->birth_ns,
+				weights_of(&p->weights, block));
 }
 
 int feed_free(struct profile *p, const struct event_free *e)
@@ -192,6 +209,10 @@ int feed_free(struct profile *p, const struct event_free *e)
 	site = image ? event_site(p, image, e->stack) : NULL;
 	if (!site)
 		return -ENOMEM;
+	if (e->head.flags & FREE_UNWATCHED) {
+		block_seen_gone(p, image, site, &block);
+		return 0;
+	}
 	outcome = image_free_block(image, &block, e->head.flags, e->head.time_ns, &weight);
 	if (outcome < 0)
 		return outcome;
@@ -203,8 +224,11 @@ int feed_free(struct profile *p, const struct event_free *e)
 		site_add_released(site, 1, weight);
 	else
 		site_add_free(site, weight, age_ns);
-	if (image_is_over(image, block.birth_ns))
+	if (image_is_over(image, block.birth_ns)) {
 		site_add_released(site, -1, weight);
+		if (block.birth_ns < image->window_ns && !image->ended)
+			site_leave_late(site, &p->windows, block.birth_ns, weight, -1);
+	}
 	return 0;
 }
 

@@ -28,6 +28,12 @@ struct target {
 	bool cpu_known;
 	/* Over time: blocks freed that we did not know, and the exact change of the number of blocks. */
 	struct series unknown_frees, net_blocks;
+	struct target_windows *windows; /* NULL: none is over */
+};
+
+struct target_windows {
+	struct windows_net net;
+	uint64_t lost_events; /* by the end of the first one */
 };
 
 struct stack {
@@ -63,6 +69,7 @@ struct profile {
 	uint64_t watch_ns;	  /* when the window of now began, or the last one */
 	uint64_t watched_ns;	  /* length of all windows before it */
 	uint64_t nr_windows;	  /* that are over */
+	struct windows windows;	  /* likewise; what was left in them is with the sites */
 	bool faults_only;	  /* the step of now follows page faults */
 	uint64_t faults_since_ns; /* and does so since then */
 	uint64_t faults_ns;	  /* length of all such steps before it */
@@ -110,6 +117,9 @@ int feed_step(struct profile *profile, const struct record_step *record);
 int feed_unwatched(struct profile *profile, uint64_t time_ns);
 /* Frees born before then whose allocation has not come never see it: its event was lost. */
 void expire_marks(struct profile *profile, uint64_t before_ns);
+
+/* Exact whatever is sampled: calls that returned a block, less blocks freed. */
+double target_net_blocks(const struct target *target);
 
 /* From the start of the run, in s; 0 before it. */
 double profile_window_s(const struct profile *profile, uint64_t time_ns);

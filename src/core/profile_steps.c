@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What is followed changes: sampling periods, steps of the governor, windows. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "array.h"
 #include "profile_impl.h"
@@ -31,9 +32,80 @@ static void watch(struct profile *p, uint64_t time_ns)
 	sites_restart(&p->sites);
 }
 
-int feed_unwatched(struct profile *p, uint64_t time_ns)
+static void merge_windows(struct profile *p)
+{
+	size_t i;
+
+	windows_merge(&p->windows);
+	for (i = 0; i < p->sites.nr; i++) {
+		if (p->sites.item[i]->left)
+			left_merge(p->sites.item[i]->left);
+	}
+	for (i = 0; i < p->nr_targets; i++) {
+		if (p->target[i]->windows)
+			net_merge(&p->target[i]->windows->net);
+	}
+}
+
+static void drop_windows(struct profile *p, unsigned int nr_bins)
+{
+	size_t i;
+
+	windows_drop(&p->windows, nr_bins);
+	for (i = 0; i < p->sites.nr; i++) {
+		if (p->sites.item[i]->left)
+			left_drop(p->sites.item[i]->left, nr_bins);
+	}
+	for (i = 0; i < p->nr_targets; i++) {
+		if (p->target[i]->windows)
+			net_drop(&p->target[i]->windows->net, nr_bins);
+	}
+}
+
+static int add_net(const struct profile *p, struct target *target)
+{
+	if (!target->windows) {
+		target->windows = calloc(1, sizeof(*target->windows));
+		if (!target->windows)
+			return -ENOMEM;
+		target->windows->lost_events = target->counter[STAT_LOST_EVENTS];
+	}
+	net_add(&p->windows, &target->windows->net, target_net_blocks(target));
+	return 0;
+}
+
+/* All that is live is left, and looked after from now on if there is a window that it is of. */
+static int leave_image(struct image *image, struct windows *windows, uint64_t time_ns)
 {
 	struct site *site;
+	int err = 0;
+
+	for (site = image->sites; site; site = site->next) {
+		if (site_leave(site, windows))
+			err = -ENOMEM;
+	}
+	return image_unwatch(image, time_ns) ? -ENOMEM : err;
+}
+
+static int add_window(struct profile *p, uint64_t time_ns)
+{
+	size_t i;
+	int err = 0;
+
+	if (windows_is_full(&p->windows))
+		merge_windows(p);
+	windows_add(&p->windows, p->watch_ns, time_ns);
+	for (i = 0; i < p->nr_targets; i++) {
+		if (add_net(p, p->target[i]))
+			err = -ENOMEM;
+	}
+	return err;
+}
+
+int feed_unwatched(struct profile *p, uint64_t time_ns)
+{
+	bool is_window = time_ns > p->watch_ns;
+	unsigned int excess;
 	size_t i;
 	int err = 0;
 
@@ -41,16 +113,19 @@ int feed_unwatched(struct profile *p, uint64_t time_ns)
 		return 0;
 	p->unwatched = true;
 	p->unwatched_ns = time_ns;
-	p->watched_ns += time_ns > p->watch_ns ? time_ns - p->watch_ns : 0;
 	p->nr_windows++;
+	if (is_window) {
+		p->watched_ns += time_ns - p->watch_ns;
+		err = add_window(p, time_ns);
+	}
 	for (i = 0; i < p->nr_images; i++) {
-		if (p->image[i]->ended)
-			continue;
-		for (site = p->image[i]->sites; site; site = site->next)
-			site_release(site);
-		if (image_unwatch(p->image[i], time_ns))
+		if (!p->image[i]->ended &&
+		    leave_image(p->image[i], is_window ? &p->windows : NULL, time_ns))
 			err = -ENOMEM;
 	}
+	excess = windows_excess(&p->windows);
+	if (excess)
+		drop_windows(p, excess);
 	return err;
 }
 

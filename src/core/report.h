@@ -80,6 +80,8 @@ struct report_site {
 	uint64_t held_bytes, held_objects;
 	/* Instead of live, while nothing is followed: live when that began. */
 	uint64_t left_bytes, left_objects;
+	/* Live at the end of any window that is over, left ones too, and not seen freed since: nobody knows. */
+	uint64_t presumed_bytes, presumed_objects;
 	uint64_t alloc_bytes, alloc_objects;
 	uint64_t free_objects;	/* of alloc_objects */
 	uint64_t live_samples;	/* blocks seen, that live_objects, held and left stand for */
@@ -87,7 +89,8 @@ struct report_site {
 	struct report_interval live_ci, held_ci, left_ci, alloc_ci; /* of bytes */
 	struct report_interval live_objects_ci, held_objects_ci, left_objects_ci, alloc_objects_ci;
 	double growth_bytes_per_s;
-	double growth_ci[2];	    /* 95 % */
+	double growth_ci[2]; /* 95 % */
+	bool growth_of_windows; /* while watched, in all windows that are over; else of the last stretch */
 	double oldest_age_s;	    /* of a live block; 0 when there is none */
 	bool stack_partial;	    /* the outer end is missing */
 	struct report_frame *frame; /* innermost first; frame[0] is the caller of the allocator */

@@ -13,6 +13,7 @@ void sites_release(struct sites *sites)
 
 	for (i = 0; i < sites->nr; i++) {
 		free(sites->item[i]->series);
+		free(sites->item[i]->left);
 		free(sites->item[i]);
 	}
 	free(sites->item);
@@ -137,6 +138,44 @@ void site_exit(struct site *site)
 	site->gone_bytes = site->released_bytes;
 	site_release(site);
 	site->held = true;
+}
+
+int site_leave(struct site *site, struct windows *windows)
+{
+	uint64_t samples = site->alloc_samples - site->free_samples - site->past_samples;
+	struct left_sum sum = {.samples = samples,
+			       .objects = (uint64_t)site_live_objects(site),
+			       .bytes = (uint64_t)site_live_bytes(site)};
+
+	site->past_samples += samples;
+	site_release(site);
+	/* a free may have been read before its allocation */
+	if (!windows || (int64_t)sum.samples <= 0 || (int64_t)sum.objects <= 0)
+		return 0;
+	if (!site->left)
+		site->left = calloc(1, sizeof(*site->left));
+	if (!site->left)
+		return -ENOMEM;
+	left_add(windows, site->left, &sum);
+	return 0;
+}
+
+void site_leave_late(struct site *site, struct windows *windows, uint64_t birth_ns,
+		     struct weight weight, int sign)
+{
+	site->past_samples += (uint64_t)sign;
+	if (site->left)
+		(void)left_correct(windows, site->left, birth_ns, weight, sign);
+}
+
+void site_end_left(struct site *site, struct windows *windows, bool is_kept)
+{
+	if (site->left)
+		left_end(windows, site->left);
+	if (is_kept)
+		return;
+	free(site->left);
+	site->left = NULL;
 }
 
 /* What a process had when it exited counts on, to the first tick after: by then its last events are read. */

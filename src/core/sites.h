@@ -19,6 +19,7 @@
 #include "hash.h"
 #include "stats.h"
 #include "weights.h"
+#include "windows.h"
 
 #define SITE_LIFETIMES 64
 #define SITES_RECENT 256
@@ -35,6 +36,9 @@ struct site {
 	/* Freed blocks by the binary logarithm of their age in ns; all are halved before one would wrap. */
 	uint32_t lifetime[SITE_LIFETIMES];
 	struct series *series; /* of live bytes; NULL while they were 0 at every tick */
+	struct left
+		*left; /* at the ends of windows; NULL: nothing, or its process has called exec */
+	uint64_t past_samples; /* of alloc_samples, those live when their window ended */
 	uint64_t gone_bytes;   /* released before its process exited */
 	bool held;	       /* its process has exited: the series ends with what it had then */
 	bool ended;	       /* and has ended, at the tick of end_s */
@@ -73,6 +77,16 @@ void site_add_released(struct site *site, int sign, struct weight weight);
 void site_release(struct site *site);
 /* Likewise with the exit of its process. */
 void site_exit(struct site *site);
+/*
+ * Likewise at the end of the window that was added to windows last; but what was live then is looked after from now on,
+ * unless windows is NULL. 0 or -ENOMEM (it is not).
+ */
+int site_leave(struct site *site, struct windows *windows);
+/* An allocation, or with a sign of -1 a free, of a window that is over was told of late. */
+void site_leave_late(struct site *site, struct windows *windows, uint64_t birth_ns,
+		     struct weight weight, int sign);
+/* What it left has gone with its process image, and unless is_kept is of no interest any more. */
+void site_end_left(struct site *site, struct windows *windows, bool is_kept);
 
 /* Every site's series takes a point. 0 or -ENOMEM (some miss it then). */
 int sites_tick(struct sites *sites, double time_s);

@@ -60,7 +60,7 @@ static int add_losses(const struct profile *p, struct report *out)
 	uint64_t count;
 	size_t i;
 
-	out->loss = calloc(ARRAY_SIZE(losses) + 1, sizeof(*out->loss));
+	out->loss = calloc(ARRAY_SIZE(losses) + 2, sizeof(*out->loss));
 	if (!out->loss)
 		return -ENOMEM;
 	for (i = 0; i < ARRAY_SIZE(losses); i++) {
@@ -72,6 +72,10 @@ static int add_losses(const struct profile *p, struct report *out)
 		if (losses[i].fatal)
 			set_incomplete(out, losses[i].name);
 	}
+	/* no number is wrong for it, but what is said of growth is of later windows alone */
+	if (p->windows.given_up)
+		out->loss[out->nr_losses++] =
+			(struct report_loss){.name = "left_given_up", .count = p->windows.given_up};
 	if (p->vm_lost)
 		out->loss[out->nr_losses++] =
 			(struct report_loss){.name = "mappings_lost", .count = p->vm_lost};

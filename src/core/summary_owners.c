@@ -107,6 +107,7 @@ static void add_counters(struct owners *o, const struct target *target, size_t i
 	owner->unknown_frees += summary_recent(o->profile, &target->unknown_frees, end_ns);
 	owner->net_blocks += recent_change(o->profile, &target->net_blocks, end_ns);
 	owner->net_known |= target->counter[STAT_CALLS] > 0;
+	owner_windows_count(&owner->windows, o->profile, target);
 }
 
 int owners_make(struct owners *o, const struct profile *p, enum report_by by)

@@ -7,6 +7,7 @@
 #define SEEP_CORE_SUMMARY_OWNERS_H
 
 #include "summary.h"
+#include "summary_windows.h"
 
 /* Where a block is that was not freed. */
 enum holding_kind {
@@ -38,6 +39,7 @@ struct owner {
 	bool net_known;
 	double grown_objects; /* by growing sites */
 	double grown_variance;
+	struct owner_windows windows;
 };
 
 struct owners {

@@ -185,11 +185,14 @@ static json_t *site_value(struct json_out *json, const struct report_site *site)
 	jv_put(json, object, "held_at_exit_objects", jv_count(site->held_objects));
 	jv_put(json, object, "left_bytes", jv_count(site->left_bytes));
 	jv_put(json, object, "left_objects", jv_count(site->left_objects));
+	jv_put(json, object, "presumed_bytes", jv_count(site->presumed_bytes));
+	jv_put(json, object, "presumed_objects", jv_count(site->presumed_objects));
 	jv_put(json, object, "alloc_bytes", jv_count(site->alloc_bytes));
 	jv_put(json, object, "alloc_objects", jv_count(site->alloc_objects));
 	jv_put(json, object, "free_objects", jv_count(site->free_objects));
 	put_errors(json, object, site);
 	jv_put_growth(json, object, site->growth_bytes_per_s, site->growth_ci);
+	jv_put(json, object, "growth_of_windows", json_boolean(site->growth_of_windows));
 	jv_put(json, object, "oldest_age_s",
 	       site->live_objects || site->held_objects || site->left_objects
 		       ? jv_real(site->oldest_age_s, 3)

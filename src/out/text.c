@@ -350,6 +350,7 @@ static const char *loss_meaning(const char *name)
 		{"missed_frees", "frees seen only when the address came back"},
 		{"stacks_partial", "stacks that lack their outer end"},
 		{"stacks_unknown", "calls of which no stack is known"},
+		{"left_given_up", "blocks left in windows, not looked after any more"},
 		{"stale_calls", "calls left by longjmp or an exception"},
 		{"calls_too_deep", "more calls at once in a thread than we keep"},
 		{"no_thread_state", "no memory for a thread's state"},

@@ -11,6 +11,7 @@
 struct tally {
 	size_t nr[NR_VERDICTS];
 	double growth_per_s[NR_VERDICTS];
+	bool of_windows[NR_VERDICTS]; /* some of that */
 };
 
 static struct tally tally_sites(const struct report *report)
@@ -21,8 +22,16 @@ static struct tally tally_sites(const struct report *report)
 	for (i = 0; i < report->nr_sites; i++) {
 		tally.nr[report->site[i].verdict]++;
 		tally.growth_per_s[report->site[i].verdict] += report->site[i].growth_bytes_per_s;
+		tally.of_windows[report->site[i].verdict] |= report->site[i].growth_of_windows;
 	}
 	return tally;
+}
+
+static void add_sum(struct text *text, const struct tally *tally, enum verdict verdict)
+{
+	strbuf_printf(&text->line, ", %s/h%s",
+		      text_bytes_per_hour(tally->growth_per_s[verdict]).text,
+		      tally->of_windows[verdict] ? " while watched" : "");
 }
 
 static void add_verdicts(struct text *text, const struct tally *tally)
@@ -32,15 +41,17 @@ static void add_verdicts(struct text *text, const struct tally *tally)
 	/* sites are ranked: when the last one shown leaks, one that is not shown may leak too */
 	bool is_cut = report->nr_sites < report->nr_sites_all && nr_leaking == report->nr_sites;
 
-	if (nr_leaking)
-		strbuf_printf(&text->line, "%s%zu site%s LEAKING, %s/h", is_cut ? "at least " : "",
-			      nr_leaking, text_plural(nr_leaking),
-			      text_bytes_per_hour(tally->growth_per_s[VERDICT_LEAKING]).text);
-	else
+	if (nr_leaking) {
+		strbuf_printf(&text->line, "%s%zu site%s LEAKING", is_cut ? "at least " : "",
+			      nr_leaking, text_plural(nr_leaking));
+		add_sum(text, tally, VERDICT_LEAKING);
+	} else {
 		strbuf_puts(&text->line, "no site LEAKING");
-	if (nr_growing)
-		strbuf_printf(&text->line, "; %zu GROWING, %s/h", nr_growing,
-			      text_bytes_per_hour(tally->growth_per_s[VERDICT_GROWING]).text);
+	}
+	if (nr_growing) {
+		strbuf_printf(&text->line, "; %zu GROWING", nr_growing);
+		add_sum(text, tally, VERDICT_GROWING);
+	}
 }
 
 /* What is live, or was so when anybody looked last. */
@@ -113,7 +124,8 @@ static void add_growth(struct text *text, const struct report_site *site)
 	if (!has_trend(site))
 		strbuf_puts(&text->line, ", growth not known");
 	else if (site->growth_ci[0] > 0)
-		strbuf_printf(&text->line, ", growing %s/h", text_bytes_per_hour(growth).text);
+		strbuf_printf(&text->line, ", growing %s/h%s", text_bytes_per_hour(growth).text,
+			      site->growth_of_windows ? " while watched" : "");
 	else if (site->growth_ci[1] < 0)
 		strbuf_printf(&text->line, ", shrinking %s/h", text_bytes_per_hour(-growth).text);
 	else
@@ -156,6 +168,12 @@ static void add_details(struct text *text, const struct report_site *site)
 	if (site->free_objects)
 		strbuf_printf(&text->line, " (%.1f" TEXT_NBSP "%%)",
 			      100.0 * (double)site->free_objects / (double)site->alloc_objects);
+	if (site->presumed_objects > site->left_objects)
+		strbuf_printf(&text->line, "; left in windows %s in %s%s object%s",
+			      text_bytes(site->presumed_bytes).text,
+			      text_about(site->alloc_objects_ci),
+			      text_count(site->presumed_objects).text,
+			      text_plural(site->presumed_objects));
 	if (site->live_objects || site->held_objects || site->left_objects)
 		strbuf_printf(&text->line, "; oldest %s", text_duration(site->oldest_age_s).text);
 	if (has_trend(site) && (site->growth_ci[0] < 0 || site->growth_ci[1] > 0))

@@ -175,6 +175,26 @@ static void test_frees_of_others(void **state)
 	no_event();
 }
 
+/* Of a window that is over: told, and counted as what is older than the one of now. */
+static void test_unwatched_block(void **state)
+{
+	const __u64 sized = SEEP_SIZED(KIB(1), SEEP_TAG_GIVEN | 9 << 10);
+	const struct event_free *freed;
+
+	(void)state;
+	emit_alloc(BLOCK, KIB(1), KIB(512));
+	(void)expect_alloc(BLOCK, sized);
+	fake.now_ns += 1000;
+	watched_since = fake.now_ns;
+	emit_free(BLOCK);
+	watched_since = 0;
+	freed = next_event(EVENT_FREE);
+	assert_int_equal(freed->addr, BLOCK);
+	assert_int_equal(freed->head.flags, FREE_UNWATCHED);
+	assert_int_equal(counter(STAT_FREES), 0);
+	assert_int_equal(counter(STAT_FREES_UNKNOWN), 1);
+}
+
 static void test_failed_allocation(void **state)
 {
 	(void)state;
@@ -353,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_extreme_weights),
 		usdt_test(test_alloc_and_free),
 		usdt_test(test_frees_of_others),
+		usdt_test(test_unwatched_block),
 		usdt_test(test_failed_allocation),
 		usdt_test(test_address_comes_back),
 		usdt_test(test_not_a_target),

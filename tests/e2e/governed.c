@@ -16,6 +16,13 @@
 #define MIDDLE_BYTES 7919
 #define LARGE_BYTES 262147
 
+/* Of so many pairs of a busy program, one block leaks, and some of a full cache are replaced. */
+#define LEAK_EVERY 256
+#define LEAK_BYTES 1031
+#define CACHE_EVERY 16
+#define CACHE_BYTES 331
+#define CACHE_BLOCKS 32768
+
 static volatile int is_busy, is_over;
 static pthread_t worker;
 static void *volatile last;
@@ -58,6 +65,41 @@ static long governed_busy(void)
 static long governed_quiet(void)
 {
 	is_busy = 0;
+	return 0;
+}
+
+SITE static void leak_once(void)
+{
+	last = malloc(LEAK_BYTES);
+}
+
+SITE static void cache_once(void **place)
+{
+	free(*place);
+	*place = malloc(CACHE_BYTES);
+}
+
+SITE static void *leak_work(void *arg)
+{
+	static void *cache[CACHE_BLOCKS];
+	unsigned long i;
+
+	(void)arg;
+	for (i = 0; i < CACHE_BLOCKS; i++)
+		cache_once(&cache[i]);
+	for (i = 0; !is_over; i++) {
+		work_once();
+		if (i % LEAK_EVERY == 0)
+			leak_once();
+		if (i % CACHE_EVERY == 0)
+			cache_once(&cache[i / CACHE_EVERY % CACHE_BLOCKS]);
+	}
+	return NULL;
+}
+
+static long governed_leak(void)
+{
+	REQUIRE(!pthread_create(&worker, NULL, leak_work, NULL));
 	return 0;
 }
 
@@ -109,9 +151,13 @@ static long governed_heap(void)
 }
 
 static const struct work works[] = {
-	{"governed_begin", governed_begin}, {"governed_busy", governed_busy},
-	{"governed_quiet", governed_quiet}, {"governed_end", governed_end},
-	{"governed_heap", governed_heap},   {NULL, NULL},
+	{"governed_begin", governed_begin},
+	{"governed_busy", governed_busy},
+	{"governed_quiet", governed_quiet},
+	{"governed_end", governed_end},
+	{"governed_heap", governed_heap},
+	{"governed_leak", governed_leak},
+	{NULL, NULL},
 };
 
 int main(int argc, char **argv)

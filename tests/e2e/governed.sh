@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Sampling on a heap that is known to the byte, and the governor on a program that is quiet, busy, and quiet again.
+# Sampling on a heap that is known to the byte, and the governor on a program that is quiet, busy, and quiet again; and one
+# that is so busy that it is followed in windows, and leaks.
 # shellcheck disable=SC2016 # $calls and $bytes are of jq
 set -u
 . "$TOP/tests/e2e/lib.sh"
@@ -76,9 +77,52 @@ governor() {
 	target_stop
 }
 
+# verdict FUNCTION: of the last report.
+verdict() {
+	tail -n 1 "$WORK/seep.out" | jq -r --arg function "$1" \
+		'.sites[] | select(.stack[0].function == $function and .growth_of_windows) | .verdict' 2>/dev/null
+}
+
+leak_is_told() {
+	case $(verdict leak_once) in LEAKING | GROWING) ;; *) return 1 ;; esac
+}
+
+# What it left is seen gone in later windows, by the kernel.
+cache_is_told() {
+	case $(verdict cache_once) in CHURN | GROWING | HELD | SATURATING) ;; *) return 1 ;; esac
+	tail -n 1 "$WORK/seep.out" | jq -e '[.sites[] | select(.stack[0].function == "cache_once")][0].evidence |
+		contains("seen freed since") and (contains("none of its") | not)' >/dev/null 2>&1
+}
+
+# Not a moment in which the cache, whose entries live for longer than a window, is called a leak.
+windows() {
+	UNLIMITED=()
+	target_start "$GOVERNED" || return
+	target_do governed_leak
+	seep_start leaks --json -i 500ms --max-overhead 5% -p "$TARGET_PID" || fails "attach" "$(cat "$WORK/seep.err")"
+	if wait_until leak_is_told; then passes "windows: the leak is told"; else fails "windows: the leak is told" "$(cat "$WORK/seep.err")"; fi
+	if wait_until cache_is_told; then passes "windows: what the cache frees is seen"; else fails "windows: what the cache frees is seen" "$(cat "$WORK/seep.err")"; fi
+	target_do governed_end
+	seep_stop
+	if [ "$STATUS" = 0 ]; then passes "windows: complete"; else fails "windows: complete" "exit status $STATUS"; fi
+	holds "windows: it was followed in windows" 'any(.governor.steps[]; .mode == "windows") and .window.watched_s < .window.duration_s / 2'
+	holds "windows: the balance sums" '.balance | .allocs == .frees + .live + .released + .lost_allocs'
+	holds "windows: what was left is presumed to live, but for what was seen gone" \
+		'[.sites[] | select(.stack[0].function == "leak_once")][0] | .presumed_objects > 0 and .presumed_objects <= .alloc_objects'
+	if jq -se 'all(.[].sites[]; .stack[0].function == "leak_once" or .verdict != "LEAKING")' "$WORK/seep.out" >/dev/null; then
+		passes "windows: nothing else was ever called a leak"
+	else
+		fails "windows: nothing else was ever called a leak" \
+			"$(jq -c '[.sites[] | select(.verdict == "LEAKING") | [.evidence, .stack[0].function]]' "$WORK/seep.out")"
+	fi
+	echo "# $(tail -n 1 "$WORK/seep.out" | jq -c '[.sites[] | [.verdict, .evidence, .stack[0].function]]')"
+	target_stop
+}
+
 private_libraries libc.so.6 || exit 1
 sampling
 sampling --link multi
 sampling --link perf
 governor
+windows
 plan

@@ -281,7 +281,7 @@ static void test_busy_ends_in_windows(void **state)
 	assert_int_equal(w.step.mode, STEP_WINDOWS);
 	assert_int_equal(w.step.why, STEP_OVER_TARGET);
 	assert_false(w.step.attached);
-	assert_int_equal(w.step.period_bytes, 64 << 10);
+	assert_int_equal(w.step.period_bytes, 2 << 10);
 	assert_in_range(w.step.overhead_ppm, 400000, 600000);
 	run(&w, 120 * S);
 	assert_true(share(&w) <= 0.05);
