@@ -18,15 +18,9 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
-#define MAX_MAPPINGS                                                                               \
-	65536 /* 2.5 MiB, where targets come by themselves; and of each that was named: */
-#define MAX_MAPPINGS_OF_ONE 4096
+#define REST_NS 2000000
 #define TABLES_WAIT_MS 3000
 #define NAMES_WAIT_NS 2000000000ull
-#define MAX_TARGETS 8192 /* at once, of all processes or a cgroup's */
-#define MAX_FAMILY 1024	 /* likewise, of targets given one by one and their children */
-#define MIN_SPARE 256
-#define MAX_COUNTER_BYTES (64u << 20)
 
 enum source {
 	SOURCE_RINGS = 1,
@@ -35,93 +29,6 @@ enum source {
 	SOURCE_WATCH,
 	SOURCE_TARGET, /* and its slot above 32 bits */
 };
-
-static int check_machine(struct session *s)
-{
-	char missing[128];
-
-	if (!kernel_capabilities(missing, sizeof(missing))) {
-		log_error("not enough rights: %s missing; run as root, or give the binary these "
-			  "capabilities",
-			  missing);
-		return -EPERM;
-	}
-	kernel_probe(&s->features);
-	if (!s->features.btf) {
-		log_error("kernel %s has no type information (/sys/kernel/btf/vmlinux): it must be "
-			  "built with CONFIG_DEBUG_INFO_BTF",
-			  s->features.release);
-		return -ENOTSUP;
-	}
-	if (!s->features.ring_buffer) {
-		log_error("kernel %s has no BPF ring buffers: 5.12 or later is needed",
-			  s->features.release);
-		return -ENOTSUP;
-	}
-	if (!s->features.atomics) {
-		log_error("kernel %s has no atomic operations for BPF: 5.12 or later is needed",
-			  s->features.release);
-		return -ENOTSUP;
-	}
-	if (s->options->mode == RUN_LEAKS &&
-	    (!s->features.uprobe_pmu || !s->features.uprobe_cookie)) {
-		log_error("kernel %s has no uprobes with cookies: 5.15 or later with "
-			  "CONFIG_UPROBE_EVENTS is needed; 'seep faults' works without",
-			  s->features.release);
-		return -ENOTSUP;
-	}
-	return 0;
-}
-
-/* Each has a set of counters for each CPU, whether it is used or not. */
-static uint32_t max_targets(const struct session *s)
-{
-	uint32_t nr = MAX_COUNTER_BYTES /
-		      (uint32_t)(sizeof(struct seep_counters) * (size_t)kernel_nr_cpus());
-
-	if (!session_is_open(s))
-		return (uint32_t)s->nr_targets + 1;
-	if (s->cli->argv || s->cli->nr_pids)
-		nr = MAX_FAMILY;
-	else if (nr > MAX_TARGETS)
-		nr = MAX_TARGETS;
-	return nr > s->nr_targets + MIN_SPARE ? nr : (uint32_t)s->nr_targets + MIN_SPARE;
-}
-
-static uint32_t max_mappings(const struct session *s)
-{
-	uint64_t nr = (s->nr_targets + 1) * MAX_MAPPINGS_OF_ONE;
-
-	return session_is_open(s) || nr > MAX_MAPPINGS ? MAX_MAPPINGS : (uint32_t)nr;
-}
-
-static int load(struct session *s)
-{
-	struct loader_options options = {
-		.allocations = s->options->mode == RUN_LEAKS,
-		.faults = true, /* they may be all that is left */
-		.ring_bytes = s->cli->ring_bytes,
-		.max_blocks = (uint32_t)s->cli->max_blocks,
-		.max_stacks = (uint32_t)s->cli->max_stacks,
-		.max_targets = max_targets(s),
-		.max_frames = SEEP_MAX_FRAMES,
-		.max_mappings = max_mappings(s),
-		.check_stacks = s->cli->check_stacks,
-		.link = (enum attach_kind)s->cli->link,
-		.follow = {.children = s->cli->follow,
-			   .all = s->cli->all && !s->cli->no_follow,
-			   .cgroup = s->cli->cgroup && s->cgroup.is_v2 && !s->cli->no_follow,
-			   .cgroup_fd = s->cgroup.fd,
-			   .comm = s->cli->no_follow ? NULL : s->cli->comm},
-	};
-	int err;
-
-	kernel_raise_limits(); /* not before a command was started, which keeps what it is given */
-	err = loader_new(&options, &s->features, &s->loader);
-	if (err)
-		log_error("cannot load the BPF programs: %s (-vv tells more)", strerror(-err));
-	return err ? err : session_init_slots(s);
-}
 
 static int watch(struct session *s, int fd, uint64_t source)
 {
@@ -344,6 +251,8 @@ static int on_event(struct session *s, uint64_t source)
 			return 0;
 		if (++s->ticks % (PROGRESS_TICKS * GUARD_TICKS) == 0)
 			session_show_progress(s);
+		if (session_is_for_all(s) && s->watch)
+			session_take_mappings(s); /* which wake nobody there */
 		return s->ticks % GUARD_TICKS ? session_guard_tick_early(s) : tick(s);
 	case SOURCE_SIGNAL:
 		(void)session_take_signal(s);
@@ -362,6 +271,15 @@ static int on_event(struct session *s, uint64_t source)
 	return 0;
 }
 
+/* Being woken costs who wakes us, too: with very many processes it is not done for each that starts or ends. */
+static void rest(const struct session *s)
+{
+	const struct timespec pause = {.tv_nsec = REST_NS};
+
+	if (session_is_for_all(s))
+		(void)nanosleep(&pause, NULL);
+}
+
 static int loop(struct session *s)
 {
 	struct epoll_event event[8];
@@ -373,13 +291,14 @@ static int loop(struct session *s)
 			return -errno;
 		for (i = 0; i < nr && !err; i++)
 			err = on_event(s, event[i].data.u64);
+		rest(s);
 	}
 	return err;
 }
 
 static int prepare(struct session *s)
 {
-	int err = check_machine(s);
+	int err = session_check_machine(s);
 
 	if (!err)
 		err = open_capture(s);
@@ -392,7 +311,7 @@ static int prepare(struct session *s)
 	if (!err)
 		err = session_find_targets(s);
 	if (!err)
-		err = load(s);
+		err = session_load(s);
 	if (!err) {
 		/* What a probe costs here is measured while the rest is prepared. */
 		(void)calibrate_start(loader_program_fd(s->loader, PROGRAM_FLOOR), &s->calibrator);

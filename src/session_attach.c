@@ -19,6 +19,12 @@
 /* A new image maps its libraries at once, and may be over in milliseconds. */
 #define REFRESH_YOUNG_NS 500000ull
 #define YOUNG_NS 1000000000ull
+/*
+ * Where all processes are probed, most of them bring nothing new and are over soon: one is looked at when it has been
+ * there so long, and not more often. Its stacks need no look from here, and its names are those of the files that the
+ * kernel has told of.
+ */
+#define REFRESH_MANY_NS 20000000ull
 #define MAX_FRESH 32
 /* A command waits so long at most for the tables of its files. */
 #define MAX_PRELOAD_MS 2000
@@ -109,10 +115,15 @@ static int look_at(struct session *s, struct session_target *t, bool first)
 	return err;
 }
 
-static uint64_t refresh_pause(const struct session_target *t, uint64_t now_ns)
+static uint64_t refresh_pause(const struct session *s, const struct session_target *t,
+			      uint64_t now_ns)
 {
 	uint64_t pause_ns = t->stale ? t->refresh_took_ns * REFRESH_SHARE : REFRESH_NS;
 
+	if (s->stopping) /* a last look, however short ago the one before was */
+		return 0;
+	if (session_is_for_all(s))
+		return pause_ns > REFRESH_MANY_NS ? REFRESH_NS : REFRESH_MANY_NS;
 	if (t->exec_ns && now_ns - t->exec_ns < YOUNG_NS)
 		return REFRESH_YOUNG_NS;
 	if (t->stale && (now_ns - t->burst_ns > BURST_EVERY_NS || t->burst_took_ns < BURST_NS))
@@ -150,10 +161,11 @@ static bool is_before_exec(const struct session *s, const struct session_target 
 static int refresh_target(struct session *s, struct session_target *t)
 {
 	uint64_t now_ns = session_now_ns();
+	uint64_t last_ns = t->refreshed_ns ? t->refreshed_ns : t->exec_ns;
 	int err;
 
 	if (t->gone || !t->tgid || is_before_exec(s, t, now_ns) ||
-	    (s->armed && now_ns - t->refreshed_ns < refresh_pause(t, now_ns)))
+	    (s->armed && now_ns - last_ns < refresh_pause(s, t, now_ns)))
 		return 0;
 	t->refreshed_ns = now_ns;
 	t->stale = false;

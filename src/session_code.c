@@ -5,6 +5,8 @@
 #include "log.h"
 #include "session_impl.h"
 
+/* A program maps its libraries one after the other. With very many programs each is looked at when it has most of them. */
+#define SETTLE_NS 1000000u
 #define TABLES_FIRST_MS 2
 #define MAX_TOLD 1024 /* mappings of one process; of one that goes on, all are read sooner */
 
@@ -16,12 +18,18 @@ static void drop_rights(void *arg)
 		log_debug("the thread of unwind tables keeps all capabilities");
 }
 
+static enum watch_wakeup wakeup_of(const struct session *s)
+{
+	return session_is_for_all(s) ? WATCH_MANY : WATCH_EACH;
+}
+
 int session_start_unwinder(struct session *s)
 {
 	struct unwinder_options options = {.max_bytes = s->cli->unwind_bytes,
+					   .settle_ns = session_is_for_all(s) ? SETTLE_NS : 0,
 					   .on_start = drop_rights};
 	struct unwinder_maps maps;
-	int err = watch_new(&options.watch);
+	int err = watch_new(wakeup_of(s), &options.watch);
 
 	if (err)
 		log_debug("the thread of unwind tables is not told of new mappings: %s",
@@ -35,7 +43,7 @@ int session_start_unwinder(struct session *s)
 
 int session_watch_code(struct session *s)
 {
-	int err = watch_new(&s->watch);
+	int err = watch_new(wakeup_of(s), &s->watch);
 
 	if (err)
 		log_verbose("the kernel does not tell of new mappings: %s; looking for them from "
@@ -110,7 +118,8 @@ void session_note_mappings(struct session *s)
 void session_take_mappings(struct session *s)
 {
 	session_note_mappings(s);
-	(void)unwinder_wait(s->unwinder, TABLES_FIRST_MS);
+	if (!session_is_for_all(s)) /* else what has to be done here waits longer */
+		(void)unwinder_wait(s->unwinder, TABLES_FIRST_MS);
 }
 
 void session_check_unknown_code(struct session *s)

@@ -86,6 +86,11 @@ struct session {
 
 uint64_t session_now_ns(void);
 
+/* session_load.c: errors have been logged */
+
+int session_check_machine(struct session *s);
+int session_load(struct session *s);
+
 /* session_feed.c: records in */
 
 /* To the profile and the capture; errors are kept in feed_error and returned. */

@@ -37,7 +37,7 @@ static void line(bool there, const char *what, const char *gives, const char *wi
 static bool is_told_of_code(void)
 {
 	struct watch *watch = NULL;
-	int err = watch_new(&watch);
+	int err = watch_new(WATCH_EACH, &watch);
 
 	watch_free(watch);
 	return !err;

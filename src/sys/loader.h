@@ -14,7 +14,7 @@
 
 #include "event.h"
 #include "kernel.h"
-#include "queue.h"
+#include "queue_reader.h"
 #include "unwinder.h"
 #include "usdt_spec.h"
 
@@ -109,7 +109,7 @@ int loader_grow_ring(struct loader *loader, uint32_t ring, int *old_fd);
  * of the first half; nothing happens where it is that large, or where there is no memory.
  */
 uint32_t loader_nr_queues(const struct loader *loader);
-bool loader_queue(const struct loader *loader, uint32_t queue, struct queue *out);
+bool loader_queue(const struct loader *loader, uint32_t queue, struct queue_reader *out);
 void loader_grow_queue(struct loader *loader, uint32_t queue);
 
 /* All programs start, or stop, at this moment. */

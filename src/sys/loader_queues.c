@@ -151,13 +151,13 @@ uint32_t loader_nr_queues(const struct loader *l)
 	return l->first_slots ? 2 * l->nr_queues : 0;
 }
 
-bool loader_queue(const struct loader *l, uint32_t queue, struct queue *out)
+bool loader_queue(const struct loader *l, uint32_t queue, struct queue_reader *out)
 {
 	struct event_queue *q = &l->queues[queue];
 
 	if (!__atomic_load_n(&q->limit, __ATOMIC_ACQUIRE))
 		return false;
-	*out = (struct queue){.state = q, .segment = &l->segment[q->first_segment]};
+	*out = (struct queue_reader){.state = q, .segment = &l->segment[q->first_segment]};
 	return true;
 }
 

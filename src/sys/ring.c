@@ -133,7 +133,7 @@ static long drain_queues(struct ring_set *set)
 	uint32_t all = loader_nr_queues(set->loader), i;
 	uint64_t overwritten = 0;
 	long total = 0, nr = 0;
-	struct queue queue;
+	struct queue_reader queue;
 
 	for (i = 0; i < all && nr >= 0; i++) {
 		if (!loader_queue(set->loader, i, &queue))

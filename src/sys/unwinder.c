@@ -15,6 +15,8 @@
 
 /* Files are read even if there are always processes to look at. */
 #define LOOKS_BEFORE_FILE 16
+/* So often it is looked what the watch has to tell, where that does not wake. */
+#define NEWS_EVERY_NS 10000000u
 
 struct unwinder {
 	struct unwinder_options options;
@@ -38,6 +40,15 @@ struct unwinder {
 
 /* --- the thread ----------------------------------------------------------------------------------------------- */
 
+/* Under the lock. False: it is in the queue already. */
+static bool enqueue(struct unwinder *u, uint32_t slot)
+{
+	if (!queue_push(&u->queue, slot))
+		return false;
+	u->queue.request[slot].asked_ns = clock_now_ns();
+	return true;
+}
+
 /*
  * Under the lock. The first in the queue that may be looked at now; false: there is none, at *due_ns there will be.
  */
@@ -52,6 +63,8 @@ static bool take_request(struct unwinder *u, uint32_t *slot, struct request *req
 	for (uint32_t nr = u->queue.nr; nr && queue_pop(&u->queue, slot); nr--) {
 		*request = u->queue.request[*slot];
 		slot_due_ns = processes_due_ns(&u->processes, *slot, request->epoch);
+		if (slot_due_ns < request->asked_ns + u->options.settle_ns)
+			slot_due_ns = request->asked_ns + u->options.settle_ns;
 		if (slot_due_ns <= now) {
 			u->looks++;
 			return true;
@@ -91,7 +104,7 @@ static int on_mapping(const struct watch_mapping *mapping, void *arg)
 
 	for (uint32_t slot = 0; slot < u->nr_asked; slot++) {
 		if (u->queue.request[slot].tgid == mapping->tgid)
-			(void)queue_push(&u->queue, slot);
+			(void)enqueue(u, slot);
 	}
 	return 0;
 }
@@ -105,7 +118,7 @@ static void take_news(struct unwinder *u)
 		(void)watch_take(u->watch, on_mapping, u, &lost); /* on_mapping() never fails */
 	for (uint32_t slot = 0; slot < u->nr_asked && lost; slot++) {
 		if (u->queue.request[slot].tgid)
-			(void)queue_push(&u->queue, slot);
+			(void)enqueue(u, slot);
 	}
 }
 
@@ -117,11 +130,16 @@ static void wait_for_requests(struct unwinder *u, uint64_t due_ns)
 		{.fd = u->watch ? watch_fd(u->watch) : -1, .events = POLLIN},
 	};
 	uint64_t now = clock_now_ns(), nr;
-	struct timespec pause = clock_time_of(due_ns > now ? due_ns - now : 0);
+	struct timespec pause, settle = clock_time_of(u->options.settle_ns);
 
+	if (u->options.settle_ns && due_ns > now + NEWS_EVERY_NS)
+		due_ns = now + NEWS_EVERY_NS;
+	pause = clock_time_of(due_ns > now ? due_ns - now : 0);
 	note_stats(u, true);
 	(void)pthread_cond_broadcast(&u->idle);
 	(void)pthread_mutex_unlock(&u->lock);
+	if (u->options.settle_ns)
+		(void)nanosleep(&settle, NULL);
 	if (ppoll(poller, 2, due_ns == UINT64_MAX ? NULL : &pause, NULL) > 0 && poller[0].revents)
 		(void)!read(u->wake, &nr, sizeof(nr)); /* what it says is in the queue */
 	(void)pthread_mutex_lock(&u->lock);
@@ -266,7 +284,7 @@ static void ask(struct unwinder *u, uint32_t slot)
 {
 	if (slot >= u->nr_asked)
 		u->nr_asked = slot + 1;
-	if (queue_push(&u->queue, slot))
+	if (enqueue(u, slot))
 		wake(u);
 }
 

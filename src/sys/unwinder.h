@@ -41,6 +41,11 @@ struct unwinder_options {
 	 * The unwinder's from unwinder_new() on, unless that fails.
 	 */
 	struct watch *watch;
+	/*
+	 * For very many processes: what is asked for is done so much later, when more may be known of the same process, and
+	 * the watch need not wake anybody. 0: at once.
+	 */
+	uint64_t settle_ns;
 	/* Run first in the unwinder's thread, to drop capabilities there too; may be NULL. */
 	void (*on_start)(void *arg);
 	void *arg;

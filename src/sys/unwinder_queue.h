@@ -15,6 +15,7 @@ struct request {
 	pid_t tgid; /* 0: forgotten, look at nothing */
 	uint32_t epoch;
 	bool is_queued;
+	uint64_t asked_ns; /* when it was first asked for since it was last looked at */
 };
 
 struct queued_path;

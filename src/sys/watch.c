@@ -15,6 +15,7 @@
 #include "fd.h"
 
 #define RING_PAGES 8 /* some 250 records of mappings */
+#define MANY_BYTES 8192
 #define RECORD_MAX_BYTES 65536
 
 /* The kernel's layout: perf_event_open(2). Without a sample_type nothing stands behind. */
@@ -52,7 +53,7 @@ struct watch {
 	} record;
 };
 
-static int open_event(int cpu)
+static int open_event(int cpu, uint32_t wakeup_bytes)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -61,9 +62,9 @@ static int open_event(int cpu)
 		.exclude_kernel = 1,
 		.mmap = 1, /* of code; mmap2 says how it is told */
 		.mmap2 = 1,
-		/* each record wakes: counting events would count samples alone */
+		/* counting events would count samples alone */
 		.watermark = 1,
-		.wakeup_watermark = 1,
+		.wakeup_watermark = wakeup_bytes,
 	};
 	long fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -75,13 +76,13 @@ static size_t data_bytes(const struct watch *watch)
 	return RING_PAGES * watch->page_bytes;
 }
 
-static int open_ring(struct watch *watch, int cpu)
+static int open_ring(struct watch *watch, int cpu, uint32_t wakeup_bytes)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct cpu_ring *ring = &watch->ring[watch->nr_rings];
 	void *map;
 
-	ring->fd = open_event(cpu);
+	ring->fd = open_event(cpu, wakeup_bytes);
 	if (ring->fd == -ENODEV) /* offline; what runs on it later is not told of */
 		return 0;
 	if (ring->fd < 0)
@@ -98,7 +99,7 @@ static int open_ring(struct watch *watch, int cpu)
 	return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, ring->fd, &event) ? -errno : 0;
 }
 
-static int open_rings(struct watch *watch)
+static int open_rings(struct watch *watch, uint32_t wakeup_bytes)
 {
 	int nr_cpus = libbpf_num_possible_cpus(), error = 0;
 
@@ -108,11 +109,11 @@ static int open_rings(struct watch *watch)
 	if (!watch->ring)
 		return -ENOMEM;
 	for (int cpu = 0; cpu < nr_cpus && !error; cpu++)
-		error = open_ring(watch, cpu);
+		error = open_ring(watch, cpu, wakeup_bytes);
 	return error || watch->nr_rings ? error : -ENODEV;
 }
 
-int watch_new(struct watch **out)
+int watch_new(enum watch_wakeup wakeup, struct watch **out)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	int error;
@@ -121,7 +122,8 @@ int watch_new(struct watch **out)
 		return -ENOMEM;
 	watch->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
 	watch->epoll = epoll_create1(EPOLL_CLOEXEC);
-	error = watch->epoll < 0 ? -errno : open_rings(watch);
+	error = watch->epoll < 0 ? -errno
+				 : open_rings(watch, wakeup == WATCH_EACH ? 1 : MANY_BYTES);
 	if (error)
 		watch_free(watch);
 	else

@@ -23,8 +23,13 @@ struct watch_mapping {
 		*path; /* until take() returns; "//anon", "[vdso]" and such as the kernel has it */
 };
 
+enum watch_wakeup {
+	WATCH_EACH, /* mapping wakes its reader, which costs the process that makes it some microseconds */
+	WATCH_MANY, /* a quarter of what there is room for does; the reader looks by itself from time to time */
+};
+
 /* -EACCES, -EPERM, -EMFILE, -ENOMEM, ...: nobody watches, and mappings have to be looked at from time to time. */
-int watch_new(struct watch **out);
+int watch_new(enum watch_wakeup wakeup, struct watch **out);
 void watch_free(struct watch *watch);
 
 /* Readable (epoll) when there is something to take. */

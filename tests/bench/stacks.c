@@ -119,7 +119,7 @@ static int prepare(struct bench *b)
 	loader_unwinder_maps(b->loader, &maps);
 	err = unwinder_new(&options, &maps, &b->unwinder);
 	if (!err)
-		err = watch_new(&b->watch);
+		err = watch_new(WATCH_EACH, &b->watch);
 	if (!err)
 		err = attach_processes(&b->attach, b->loader);
 	if (!err)

@@ -90,7 +90,7 @@ static struct watch *start(void)
 {
 	struct watch *watch = NULL;
 
-	assert_int_equal(watch_new(&watch), 0);
+	assert_int_equal(watch_new(WATCH_EACH, &watch), 0);
 	assert_non_null(watch);
 	assert_int_equal(fcntl(watch_fd(watch), F_GETFD), FD_CLOEXEC);
 	return watch;
@@ -269,7 +269,7 @@ static void test_out_of_memory(void **state)
 	(void)state;
 	for (long nth = 1; failed; nth++) {
 		allocfail_set(nth);
-		error = watch_new(&watch);
+		error = watch_new(WATCH_EACH, &watch);
 		failed = allocfail_hit();
 		allocfail_set(0);
 		assert_int_equal(error, failed ? -ENOMEM : 0);

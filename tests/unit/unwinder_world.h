@@ -218,8 +218,9 @@ static void tell(struct watch *watch, pid_t tgid)
 	assert_int_equal(write(watch->fd, &one, sizeof(one)), sizeof(one));
 }
 
-int watch_new(struct watch **out)
+int watch_new(enum watch_wakeup wakeup, struct watch **out)
 {
+	(void)wakeup;
 	(void)out;
 	return -EACCES;
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "queue.h"
+#include "queue_reader.h"
 
 #define SLOTS (2 * SEEP_QUEUE_SEGMENT_SLOTS)
 #define MANY 300000
@@ -20,7 +20,7 @@
 struct world {
 	struct event_queue state;
 	struct event_slot *segment[2];
-	struct queue queue;
+	struct queue_reader queue;
 	uint64_t next; /* that is to be read */
 	uint64_t nr, stop_at;
 	uint64_t overwritten;
@@ -40,7 +40,7 @@ static int setup(void **state)
 	w->segment[1] = calloc(SEEP_QUEUE_SEGMENT_SLOTS, sizeof(struct event_slot));
 	assert_true(w->segment[0] && w->segment[1]);
 	w->state = (struct event_queue){.mask = SLOTS - 1, .limit = SLOTS - 16};
-	w->queue = (struct queue){.state = &w->state, .segment = w->segment};
+	w->queue = (struct queue_reader){.state = &w->state, .segment = w->segment};
 	w->stop_at = UINT64_MAX;
 	*state = w;
 	return 0;

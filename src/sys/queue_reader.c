@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "queue.h"
+#include "queue_reader.h"
 
 #include <stdbool.h>
 
 #define TAIL_EVERY 256 /* events: then writers are told of the room */
 
-uint32_t queue_slots(const struct queue *q)
+uint32_t queue_slots(const struct queue_reader *q)
 {
 	return q->state->mask + 1;
 }
 
-static const struct event_slot *slot_at(const struct queue *q, uint64_t number)
+static const struct event_slot *slot_at(const struct queue_reader *q, uint64_t number)
 {
 	uint32_t place = (uint32_t)(number - 1) & q->state->mask;
 
@@ -36,12 +36,12 @@ static size_t record_bytes(const struct event_slot *slot)
 	return slot->head.kind == EVENT_ALLOC ? sizeof(slot->alloc) : sizeof(slot->free);
 }
 
-static void tell_tail(const struct queue *q, uint64_t tail)
+static void tell_tail(const struct queue_reader *q, uint64_t tail)
 {
 	__atomic_store_n(&q->state->tail, tail, __ATOMIC_RELEASE);
 }
 
-long queue_read(const struct queue *q, int (*take)(const void *record, size_t nr, void *arg),
+long queue_read(const struct queue_reader *q, int (*take)(const void *record, size_t nr, void *arg),
 		void *arg, uint64_t *overwritten)
 {
 	uint64_t tail = q->state->tail, number;
