@@ -53,8 +53,11 @@ static __always_inline void call_fill(struct context *c, const struct pt_regs *c
 		old_block_take(c, call);
 }
 
-/* True: its return is to be seen. */
-static __always_inline bool call_enters(struct pt_regs *ctx)
+/*
+ * True: its return is to be seen. Where it is `urgent` known stacks are compared without a call, which the verifiers of
+ * older kernels find too much.
+ */
+static __always_inline bool call_enters(struct pt_regs *ctx, bool urgent)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx), how = sampling, sp, size;
 	bool is_sample = true, maybe_nested = false, has_old;
@@ -76,7 +79,7 @@ static __always_inline bool call_enters(struct pt_regs *ctx)
 	has_old = !is_sample && role_resizes(COOKIE_ROLE(cookie)) &&
 		  old_block_is_known(&c, reg_get(ctx, COOKIE_PTR_REG(cookie)));
 	if (is_sample)
-		stack = stack_of_call(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx), true);
+		stack = stack_of_call(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx), urgent);
 	if (is_sample && maybe_nested) {
 		maybe_nested = sample_is_nested(c.thread, sp, stack);
 		is_sample = !maybe_nested;
@@ -180,7 +183,7 @@ static __always_inline void call_returns(struct pt_regs *ctx)
 SEC("uprobe")
 int alloc_enter(struct pt_regs *ctx)
 {
-	(void)call_enters(ctx);
+	(void)call_enters(ctx, false);
 	return 0;
 }
 
@@ -196,7 +199,7 @@ SEC("uprobe")
 int alloc_session(struct pt_regs *ctx)
 {
 	if (!bpf_session_is_return())
-		return !call_enters(ctx);
+		return !call_enters(ctx, true);
 	call_returns(ctx);
 	return 0;
 }

@@ -92,20 +92,38 @@ __weak __noinline int older_has(const struct block_key *key)
 	return key && older_set_of(key);
 }
 
+/*
+ * A map takes its key and value from the stack: before 6.4 or so, not from where an argument of a function that stands
+ * alone points.
+ */
+__weak __noinline int hash_has(const struct block_key *key)
+{
+	struct block_key at;
+
+	if (!key)
+		return false;
+	at = *key;
+	return bpf_map_lookup_elem(&blocks, &at) != NULL;
+}
+
 static __always_inline bool block_is_live(struct block_set *set, const struct block_key *key)
 {
 	if (set && (set_has(set, key) || (table_has_grown() && older_has(key))))
 		return true;
-	return blocks_in_hash && bpf_map_lookup_elem(&blocks, key);
+	return blocks_in_hash && hash_has(key);
 }
 
 __weak __noinline int hash_put(const struct block_key *key, const struct block_value *block)
 {
+	struct block_value value;
+	struct block_key at;
 	int err;
 
 	if (!key || !block)
 		return -1;
-	err = bpf_map_update_elem(&blocks, key, block, BPF_NOEXIST);
+	at = *key;
+	value = *block;
+	err = bpf_map_update_elem(&blocks, &at, &value, BPF_NOEXIST);
 	if (!err)
 		__sync_fetch_and_add(&blocks_in_hash, 1);
 	return err;
@@ -137,14 +155,16 @@ __weak __noinline int block_put(const struct block_key *key, const struct block_
 __weak __noinline int hash_take(const struct block_key *key, struct block_value *out)
 {
 	struct block_value *known;
+	struct block_key at;
 
 	if (!key || !out)
 		return false;
-	known = bpf_map_lookup_elem(&blocks, key);
+	at = *key;
+	known = bpf_map_lookup_elem(&blocks, &at);
 	if (!known)
 		return false;
 	*out = *known;
-	return !bpf_map_delete_elem(&blocks, key);
+	return !bpf_map_delete_elem(&blocks, &at);
 }
 
 static __always_inline bool set_take(struct block_set *set, const struct block_key *key,
