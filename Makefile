@@ -246,8 +246,8 @@ test-golden: ## recorded captures against the reports they must give; no root
 	$(BUILD_FIRST) $(BUILD)/seep
 	$(Q)$(RUN) golden
 
-test-cross: ## seep built for arm64; its unit tests and reports, emulated; no root
-	$(BUILD_FIRST) $(BUILD)/seep
+test-cross: ## seep built for arm64, its unit tests and reports emulated; and on a 6.1 kernel, emulated; no root
+	$(BUILD_FIRST) $(BUILD)/seep $(BUILD)/tests/e2e/families
 	$(Q)$(RUN) cross
 
 test-sys: ## what loads programs and sets probes, sanitized; root

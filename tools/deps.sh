@@ -17,7 +17,7 @@ declare -A packages=(
 		libmimalloc2.0|libmimalloc2.1|libmimalloc3
 		musl-tools libjemalloc-dev rustc golang-go systemtap-sdt-dev
 		perl git gdb nodejs binutils dwz xz-utils libdebuginfod1|libdebuginfod1t64"
-	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static"
+	[debian.cross]="gcc-aarch64-linux-gnu qemu-user|qemu-user-static qemu-system-x86 cpio busybox-static|busybox"
 	[debian.bench]="bpftrace heaptrack jq libjemalloc2 redis-server redis-tools sqlite3 perl python3 g++"
 	[fedora.build]="gcc make clang bpftool libbpf-devel elfutils-libelf-devel elfutils-devel
 		capstone-devel jansson-devel libcap-ng-devel binutils-devel zlib-devel xz-devel"

@@ -4,30 +4,8 @@
 # All of seep for arm64: it is built, and what needs no arm64 kernel is run by an emulator: the unit tests, and the
 # reports of stored captures. BPF programs are compiled and not loaded.
 set -u
-nr=0
-failed=0
-
-verdict() { # NAME PROBLEM: one test case; no problem is success
-	nr=$((nr + 1))
-	if [ -z "$2" ]; then
-		echo "ok $nr - $1"
-	else
-		failed=1
-		echo "not ok $nr - $1"
-		echo "# ${2//$'\n'/$'\n'# }"
-	fi
-}
-
-skip_all() {
-	echo "ok 1 - arm64 # SKIP $1"
-	echo "1..1"
-	exit 0
-}
-
-finish() {
-	echo "1..$nr"
-	exit "$failed"
-}
+name=arm64
+. "$TOP/tests/cross/lib.sh"
 
 system=$(. /etc/os-release && echo "$ID")
 [ "$(uname -m)" = x86_64 ] || skip_all "n/a: this machine is no x86-64"
