@@ -81,7 +81,9 @@ for source in "$TOP"/tests/unit/test_*.c; do
 	# What /proc says of a process there is about the emulator, and some system calls are not passed on.
 	test_proc | test_symbolize | test_symbolize_debug | test_unwinder | test_unwinder_origins | test_coverage | \
 		test_perfmap | test_rootdir) continue ;;
-	test_json) continue ;; # takes minutes: thousands of allocations fail in turn. The golden files have JSON, too
+	# They take minutes: thousands of allocations fail in turn, or as many programs are simulated. What they test
+	# has no words or bytes of its own, and golden files have JSON, too.
+	test_json | test_windowed) continue ;;
 	esac
 	run_tests "unit/$name" "$emulator" -L "$sysroot" "$arm64/tests/unit/$name"
 done

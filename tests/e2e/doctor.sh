@@ -81,7 +81,7 @@ else
 		"predicted overhead with [a-z]+ links, of a fifth of a CPU: it uses less"
 	expect_number "and it would cost nothing" "%  every allocation" "n == 0"
 	expect_line "so every allocation would be followed" " +0\.0 %  as a run would start: every allocation"
-	LD_LIBRARY_PATH=$WORK/lib perl -e 'while (1) { @a = map { "x" x $_ } 1 .. 500 }' &
+	LD_LIBRARY_PATH=$WORK/lib perl -e 'while (1) { @a = map { "x" x $_ } 1 .. 500; $sum += $_ for 1 .. 20000 }' &
 	started+=($!)
 	seep_run doctor -p $!
 	kill -KILL $!
