@@ -205,10 +205,8 @@ void session_say_command_runs_on(struct session *s)
 static int look_again(struct session *s)
 {
 	long nr = ring_set_drain(s->rings);
-	size_t i;
 
-	for (i = 0; i < s->nr_targets; i++)
-		s->target[i]->refreshed_ns = 0;
+	s->stopping = true;
 	return nr < 0 ? (int)nr : session_refresh_stale(s);
 }
 

@@ -5,27 +5,10 @@
 #
 # shellcheck disable=SC2154 # which is set by who sources this
 
-nr=0
-failed=0
-
-verdict() { # NAME PROBLEM: one test case; no problem is success
-	nr=$((nr + 1))
-	if [ -z "$2" ]; then
-		echo "ok $nr - $1"
-	else
-		failed=1
-		echo "not ok $nr - $1"
-		echo "# ${2//$'\n'/$'\n'# }"
-	fi
-}
+. "$TOP/tests/tap.sh"
 
 skip_all() {
 	echo "ok 1 - $name # SKIP $1"
 	echo "1..1"
 	exit 0
-}
-
-finish() {
-	echo "1..$nr"
-	exit "$failed"
 }

@@ -5,19 +5,7 @@
 # tests/unit/test_replay.c makes the captures. UPDATE_GOLDEN=1 rewrites what is expected.
 set -u
 here=$TOP/tests/golden
-nr=0
-failed=0
-
-verdict() { # NAME PROBLEM: one test case; no problem is success
-	nr=$((nr + 1))
-	if [ -z "$2" ]; then
-		echo "ok $nr - $1"
-	else
-		failed=1
-		echo "not ok $nr - $1"
-		echo "# ${2//$'\n'/$'\n'# }"
-	fi
-}
+. "$TOP/tests/tap.sh"
 
 lines() { # FILE: JSON is one line: a line a member, so that a difference can be read
 	sed 's/,"/,\n"/g' "$1"
@@ -68,5 +56,4 @@ verdict "replay: a damaged capture is said to be one" \
 "$SEEP" report "$here/replay-leaks.seepcap" -f json -o "$WORK/written.json"
 verdict "replay: -o writes the same" "$(cmp "$here/replay-leaks.json" "$WORK/written.json" 2>&1)"
 
-echo "1..$nr"
-exit "$failed"
+finish
