@@ -27,7 +27,7 @@ static __always_inline void send_alloc(struct context *c, const struct block_key
 	slot->alloc.addr = key->addr;
 	slot->alloc.sized = block->sized;
 	slot->alloc.stack = block->stack;
-	slot->alloc.tid = current_id();
+	slot->alloc.tid = c->id;
 	slot_send(slot, number);
 }
 
@@ -47,7 +47,7 @@ static __always_inline void send_free(struct context *c, const struct block_key 
 	slot->free.birth_ns = block->birth_ns;
 	slot->free.sized = block->sized;
 	slot->free.stack = block->stack;
-	slot->free.tid = current_id();
+	slot->free.tid = c->id;
 	slot_send(slot, number);
 }
 

@@ -12,12 +12,11 @@
  * that of one which is not sampled.
  */
 #include "calls.bpf.h"
+#include "in_place.bpf.h"
+#include "running.bpf.h"
 #include "sample.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
-
-/* Kernels with sessions have it (6.13), and only there its caller is loaded. */
-extern bool bpf_session_is_return(void) __ksym __weak;
 
 static __always_inline __u64 size_of_call(const struct pt_regs *ctx, __u64 cookie)
 {
@@ -57,15 +56,15 @@ static __always_inline void call_fill(struct context *c, const struct pt_regs *c
  * True: its return is to be seen. Where it is `urgent` known stacks are compared without a call, which the verifiers of
  * older kernels find too much.
  */
-static __always_inline bool call_enters(struct pt_regs *ctx, bool urgent)
+static __always_inline bool call_enters(struct pt_regs *ctx, struct task_struct *task, bool urgent)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx), how = sampling, sp, size;
+	__u64 cookie = running_cookie(ctx, task), how = sampling, sp, size;
 	bool is_sample = true, maybe_nested = false, has_old;
 	__u32 stack = SEEP_STACK_UNKNOWN;
 	struct context c;
 	struct call *call;
 
-	if (!calls_enter(&c))
+	if (!calls_enter(&c, task))
 		return false;
 	count_in(c.counters, STAT_ENTRY_HITS, 1);
 	sp = ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie));
@@ -79,7 +78,7 @@ static __always_inline bool call_enters(struct pt_regs *ctx, bool urgent)
 	has_old = !is_sample && role_resizes(COOKIE_ROLE(cookie)) &&
 		  old_block_is_known(&c, reg_get(ctx, COOKIE_PTR_REG(cookie)));
 	if (is_sample)
-		stack = stack_of_call(&c, 0, sp, PT_REGS_FP(ctx), LINK_REG(ctx), urgent);
+		stack = stack_of_call(&c, sp, PT_REGS_FP(ctx), LINK_REG(ctx), urgent);
 	if (is_sample && maybe_nested) {
 		maybe_nested = sample_is_nested(c.thread, sp, stack);
 		is_sample = !maybe_nested;
@@ -158,14 +157,14 @@ static __always_inline __u32 call_find(struct thread *t, __u64 sp)
 	return call_number(t, nr);
 }
 
-static __always_inline void call_returns(struct pt_regs *ctx)
+static __always_inline void call_returns(struct pt_regs *ctx, struct task_struct *task)
 {
 	struct context c;
 	struct thread *t;
 	struct call *call;
 	__u32 nr;
 
-	if (!calls_enter(&c))
+	if (!calls_enter(&c, task))
 		return;
 	t = c.thread;
 	count_in(c.counters, STAT_RETURN_HITS, 1);
@@ -183,14 +182,14 @@ static __always_inline void call_returns(struct pt_regs *ctx)
 SEC("uprobe")
 int alloc_enter(struct pt_regs *ctx)
 {
-	(void)call_enters(ctx, false);
+	(void)call_enters(ctx, current_task(), false);
 	return 0;
 }
 
 SEC("uretprobe")
 int alloc_return(struct pt_regs *ctx)
 {
-	call_returns(ctx);
+	call_returns(ctx, current_task());
 	return 0;
 }
 
@@ -198,9 +197,11 @@ int alloc_return(struct pt_regs *ctx)
 SEC("uprobe")
 int alloc_session(struct pt_regs *ctx)
 {
-	if (!bpf_session_is_return())
-		return !call_enters(ctx, true);
-	call_returns(ctx);
+	struct task_struct *task = current_task();
+
+	if (!running_is_return(task))
+		return !call_enters(ctx, task, true);
+	call_returns(ctx, task);
 	return 0;
 }
 
@@ -234,13 +235,14 @@ static __always_inline bool old_block_is_freed(struct thread *t, __u64 ptr)
 SEC("uprobe")
 int free_enter(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx), ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
+	struct task_struct *task = current_task();
+	__u64 cookie = running_cookie(ctx, task), ptr = reg_get(ctx, COOKIE_PTR_REG(cookie));
 	struct block_value block = {};
 	struct block_key key = {};
 	struct context c;
 	bool is_nested;
 
-	if (!ptr || !calls_enter(&c))
+	if (!ptr || !calls_enter(&c, task))
 		return 0;
 	count_in(c.counters, STAT_FREE_HITS, 1);
 	is_nested = free_is_nested(c.thread, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), ptr);
@@ -274,8 +276,32 @@ int probe_stack(struct pt_regs *ctx)
 	struct context c;
 
 	if (context_enter(&c))
-		(void)stack_of(&c, 0, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), PT_REGS_FP(ctx),
-			       LINK_REG(ctx));
+		(void)stack_of_call(&c, ENTRY_SP(ctx, COOKIE_SP_WORDS(cookie)), PT_REGS_FP(ctx),
+				    LINK_REG(ctx), true);
+	return 0;
+}
+
+/* What direct_look() has seen. Read by userspace. */
+volatile __u64 direct_seen = 0;
+
+/* How the direct map is found out, by a run for the current process: (enum direct_look, address). */
+SEC("raw_tp")
+int direct_look(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = current_task();
+	__u64 addr = ctx->args[1], at;
+
+	switch (ctx->args[0]) {
+	case DIRECT_TABLES:
+		direct_seen = (__u64)task->mm->pgd;
+		break;
+	case DIRECT_KERNEL_WORD:
+		direct_seen = direct_word(addr);
+		break;
+	default:
+		at = direct_address(task, addr);
+		direct_seen = at ? direct_word(at) : 0;
+	}
 	return 0;
 }
 

@@ -18,12 +18,12 @@
  * False: allocators are not followed, or not those of this process. What a thread had under way when it was last looked
  * at is over if allocators were not followed meanwhile: nobody has seen it return.
  */
-static __always_inline bool calls_enter(struct context *c)
+static __always_inline bool calls_enter(struct context *c, struct task_struct *task)
 {
 	struct thread *t;
 	__u64 since;
 
-	if (!watching || !context_enter(c) || c->slot_flags & SLOT_TELLS)
+	if (!watching || !context_enter_as(c, task) || c->slot_flags & SLOT_TELLS)
 		return false;
 	c->queue = queue_here();
 	if (!c->queue)

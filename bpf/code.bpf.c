@@ -40,7 +40,7 @@ static __always_inline bool strike_out(struct unwind_process *p, __u64 start, __
 
 static __always_inline void code_goes(__u64 start, __u64 bytes)
 {
-	__u32 slot = current_slot();
+	__u32 slot = current_slot(bpf_get_current_pid_tgid());
 	struct unwind_process *p;
 
 	if (slot == SEEP_SLOT_NONE)

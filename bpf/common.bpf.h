@@ -5,6 +5,9 @@
 
 #include "maps.bpf.h"
 
+/* What lies at an address of the kernel's, to be read as if of this type: no call, and what faults reads as 0. From 6.2 on. */
+extern void *bpf_rdonly_cast(const void *at, __u32 type) __ksym __weak;
+
 static __always_inline void count_in(struct seep_counters *c, __u32 stat, __u64 n)
 {
 	/* On this CPU alone, but a preempted program may be half-way through: atomic, uncontended. */
@@ -19,14 +22,17 @@ static __always_inline void count_slot(__u32 slot, __u32 stat, __u64 n)
 		count_in(c, stat, n);
 }
 
-/* As bpf_get_current_pid_tgid() says, without a call where the kernel can do without. */
-static __always_inline __u64 current_id(void)
+/* Asked for once in a program, as that is a call. NULL where the kernel has no types for it. */
+static __always_inline struct task_struct *current_task(void)
 {
-	struct task_struct *task;
+	return config.task_storage ? bpf_get_current_task_btf() : NULL;
+}
 
+/* As bpf_get_current_pid_tgid() says. */
+static __always_inline __u64 id_of(const struct task_struct *task)
+{
 	if (!config.task_storage)
 		return bpf_get_current_pid_tgid();
-	task = bpf_get_current_task_btf();
 	return (__u64)(__u32)task->tgid << 32 | (__u32)task->pid;
 }
 
@@ -34,10 +40,10 @@ static __always_inline __u64 current_id(void)
  * The slot of the current process; SEEP_SLOT_NONE when it is not a target. A child of vfork() has
  * its own tgid but its parent's memory: what it allocates is its parent's.
  */
-static __always_inline __u32 current_slot(void)
+static __always_inline __u32 current_slot(__u64 id)
 {
 	struct task_struct *task = (void *)bpf_get_current_task(), *parent;
-	__u32 tgid = current_id() >> 32, *slot;
+	__u32 tgid = id >> 32, *slot;
 
 	slot = bpf_map_lookup_elem(&targets, &tgid);
 	if (slot)
@@ -57,32 +63,30 @@ static __always_inline struct thread *thread_place(__u64 id)
 	return bpf_map_lookup_elem(&thread_cache, &place);
 }
 
-static __always_inline struct thread *thread_stored(__u32 tid)
+static __always_inline struct thread *thread_stored(struct task_struct *task, __u32 tid)
 {
 	if (config.task_storage)
-		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
+		return bpf_task_storage_get(&threads, task, NULL, 0);
 	return bpf_map_lookup_elem(&threads_by_tid, &tid);
 }
 
-static __always_inline struct thread *thread_find(void)
+/* That of the current task, whose number this is. */
+static __always_inline struct thread *thread_find(struct task_struct *task, __u64 id)
 {
-	__u64 id = current_id();
 	struct thread *t = thread_place(id);
 
-	return t && t->owner == id ? t : thread_stored(id);
+	return t && t->owner == id ? t : thread_stored(task, id);
 }
 
-static __always_inline struct thread *thread_create(void)
+static __always_inline struct thread *thread_create(struct task_struct *task, __u64 id)
 {
-	__u64 id = current_id();
 	__u32 tid = id, zero = 0;
 	struct thread *t = thread_place(id), *empty;
 
 	if (t && !t->owner && !__sync_val_compare_and_swap(&t->owner, 0, id))
 		return t;
 	if (config.task_storage)
-		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL,
-					    BPF_LOCAL_STORAGE_GET_F_CREATE);
+		return bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	empty = bpf_map_lookup_elem(&thread_zero, &zero);
 	if (!empty || bpf_map_update_elem(&threads_by_tid, &tid, empty, BPF_NOEXIST))
 		return NULL;
@@ -105,6 +109,8 @@ static __always_inline void thread_forget(__u64 id)
 
 /* What a program needs to know of where it runs. */
 struct context {
+	struct task_struct *task; /* current_task() */
+	__u64 id;		  /* id_of() it */
 	struct thread *thread;
 	struct seep_counters *counters;
 	struct event_queue *queue; /* event_queue.h; of allocations and frees; unset elsewhere */
@@ -112,8 +118,8 @@ struct context {
 	__u32 slot_flags;
 };
 
-/* False: not armed, not a target, or no memory for its state; there is nothing to do. */
-static __always_inline bool context_enter(struct context *c)
+/* False: not armed, not a target, or no memory for its state; there is nothing to do. task: current_task(). */
+static __always_inline bool context_enter_as(struct context *c, struct task_struct *task)
 {
 	struct slot_value *slot;
 	struct thread *t;
@@ -121,12 +127,14 @@ static __always_inline bool context_enter(struct context *c)
 
 	if (!armed)
 		return false;
-	t = thread_find();
+	c->task = task;
+	c->id = id_of(task);
+	t = thread_find(task, c->id);
 	if (!t) {
-		nr = current_slot();
+		nr = current_slot(c->id);
 		if (nr == SEEP_SLOT_NONE)
 			return false;
-		t = thread_create();
+		t = thread_create(task, c->id);
 		if (!t) {
 			count_slot(nr, STAT_NO_THREAD_STATE, 1);
 			return false;
@@ -134,7 +142,7 @@ static __always_inline bool context_enter(struct context *c)
 		t->slot = nr;
 		t->generation = targets_generation;
 	} else if (t->generation != targets_generation) {
-		nr = current_slot();
+		nr = current_slot(c->id);
 		/* Another process has come or gone: this one's calls go on. */
 		if (nr != t->slot) {
 			t->nr_calls = 0;
@@ -154,6 +162,11 @@ static __always_inline bool context_enter(struct context *c)
 	c->slot_flags = slot->flags;
 	c->thread = t;
 	return true;
+}
+
+static __always_inline bool context_enter(struct context *c)
+{
+	return context_enter_as(c, current_task());
 }
 
 static __always_inline void *current_ring(void)

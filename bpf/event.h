@@ -224,6 +224,24 @@ struct seep_config {
 	__u32 stack_hash_mask; /* all ones; tests narrow it to force collisions */
 	__u32 memo;	       /* 1; tests do without, to have each stack walked */
 	__u32 check_stacks;    /* walk in full on every hit of the memo, and compare */
+	__u32 casts;	       /* bpf_rdonly_cast() is there (6.2), and task_storage */
+	__u32 multi_links;     /* uprobes of allocators are in links of many */
+};
+
+/* Where the kernel has all of the machine's memory mapped, and how page tables lead there. See direct.bpf.h. */
+struct seep_direct_map {
+	__u64 base;   /* the address of physical address 0; 0: not known */
+	__u64 limit;  /* behind the last physical address of memory */
+	__u64 mask;   /* the bits of an entry that are a physical address */
+	__u32 levels; /* of page tables: 4 or 5 */
+	__u32 zero;
+};
+
+/* What the program that finds it out is asked for. */
+enum direct_look {
+	DIRECT_TABLES = 0, /* where the kernel has the topmost page table of the current process */
+	DIRECT_KERNEL_WORD = 1, /* the word at an address of the kernel's; 0: there is none */
+	DIRECT_USER_WORD = 2, /* the word at an address of the process, by way of its page tables */
 };
 
 /* Who becomes a target by himself. Set once before load, likewise. */
@@ -370,7 +388,7 @@ _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_set) == 256, "block_set");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct stack_value) == 8 + 8 * SEEP_MAX_FRAMES, "stack_value");
-_Static_assert(sizeof(struct seep_config) == 48, "seep_config");
+_Static_assert(sizeof(struct seep_config) == 56, "seep_config");
 _Static_assert(sizeof(struct seep_follow) == 48, "seep_follow");
 
 #endif

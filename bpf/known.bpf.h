@@ -7,11 +7,10 @@
 
 #define MEMO_MOVES 16 /* of the window, to compare one entry */
 
-static __always_inline bool memo_is_of(const struct memo *m, const struct walk *w)
+static __always_inline bool memo_is_of(const struct memo *m, const struct memo_start *start)
 {
-	return m->generation == w->generation && m->proc == w->proc && m->sp == w->start_sp &&
-	       m->pc == w->start_pc && m->link == w->start_link &&
-	       (!m->needs_fp || m->fp == w->start_fp);
+	return m->generation == start->generation && m->proc == start->proc && m->sp == start->sp &&
+	       m->pc == start->pc && m->link == start->link && (!m->needs_fp || m->fp == start->fp);
 }
 
 /* The window begins where the stack does, and has all words. */
@@ -88,12 +87,14 @@ __weak __noinline __u32 memo_match(__u32 at, __u32 entry)
 {
 	struct memo *m = bpf_map_lookup_elem(&memos, &entry);
 	struct walk *w = walk_at(at);
+	struct memo_start start;
 	__u32 seq, stack;
 
 	if (!m || !w)
 		return SEEP_STACK_UNKNOWN;
+	start = memo_start_of(w);
 	seq = memo_seq(m);
-	if (seq & 1 || !memo_is_of(m, w) || !memo_is_same(w, at, entry))
+	if (seq & 1 || !memo_is_of(m, &start) || !memo_is_same(w, at, entry))
 		return SEEP_STACK_UNKNOWN;
 	stack = m->stack;
 	w->by_pointer = m->by_pointer;
@@ -126,6 +127,7 @@ static __always_inline __u32 memo_find_here(struct walk *w, __u32 at, __u64 tag)
 {
 	__u32 nr = memo_set_of(tag), entry, seq, stack;
 	struct memo_set *set = bpf_map_lookup_elem(&memo_sets, &nr);
+	struct memo_start start = memo_start_of(w);
 	bool is_far = false;
 	struct memo *m;
 
@@ -143,7 +145,7 @@ static __always_inline __u32 memo_find_here(struct walk *w, __u32 at, __u64 tag)
 			is_far = true;
 			continue;
 		}
-		if (seq & 1 || !memo_is_of(m, w) || !memo_is_in_window(m, w))
+		if (seq & 1 || !memo_is_of(m, &start) || !memo_is_in_window(m, w))
 			continue;
 		stack = m->stack;
 		w->by_pointer = m->by_pointer;

@@ -41,6 +41,8 @@ SEEP_RODATA struct seep_config config __weak = {
 	.stack_hash_mask = ~0U,
 	.memo = 1,
 	.check_stacks = 1,
+	.casts = 1,
+	.multi_links = 1,
 };
 
 /* Written by userspace while programs run. */

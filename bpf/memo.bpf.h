@@ -71,13 +71,31 @@ static __always_inline __u32 memo_seq(struct memo *m)
 #endif
 }
 
-/* What tells stacks apart before they are walked: where they start, and the first word. Never 0. */
-static __always_inline __u64 memo_tag(const struct walk *w)
-{
-	__u64 pc = w->start_pc ?: w->start_link ?: w->window[0];
-	__u64 x = (pc ^ w->start_sp << 20) * 0x9e3779b97f4a7c15ULL;
+/* Where a walk starts, and with which tables. */
+struct memo_start {
+	__u64 pc, sp, fp, link;
+	__u32 proc, generation;
+};
 
-	x = (x ^ x >> 31 ^ (__u64)w->proc << 32 ^ w->generation) * 0xbf58476d1ce4e5b9ULL;
+static __always_inline struct memo_start memo_start_of(const struct walk *w)
+{
+	return (struct memo_start){
+		.pc = w->start_pc,
+		.sp = w->start_sp,
+		.fp = w->start_fp,
+		.link = w->start_link,
+		.proc = w->proc,
+		.generation = w->generation,
+	};
+}
+
+/* What tells stacks apart before they are walked: where they start, and the first word. Never 0. */
+static __always_inline __u64 memo_tag(const struct memo_start *start, __u64 first_word)
+{
+	__u64 pc = start->pc ?: start->link ?: first_word;
+	__u64 x = (pc ^ start->sp << 20) * 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ x >> 31 ^ (__u64)start->proc << 32 ^ start->generation) * 0xbf58476d1ce4e5b9ULL;
 	return (x ^ x >> 32) | 1;
 }
 

@@ -118,7 +118,7 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32, was_tid = ctx->args[1], nr;
 	struct slot_value *slot;
-	struct thread *t = thread_find();
+	struct thread *t = thread_find(current_task(), bpf_get_current_pid_tgid());
 
 	/* Another thread than the leader has taken the leader's id. */
 	if (was_tid != tgid)

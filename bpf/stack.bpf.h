@@ -87,22 +87,22 @@ static __always_inline bool memo_is_wanted(struct thread *t)
 	return true;
 }
 
-static __always_inline void walk_start(struct context *c, struct walk *w, __u64 pc, __u64 sp,
-				       __u64 fp, __u64 link)
+static __always_inline void walk_start(struct context *c, struct walk *w,
+				       const struct memo_start *start)
 {
 	struct thread *t = c->thread;
 	__u32 slot = t->slot;
 	struct unwind_process *p = bpf_map_lookup_elem(&unwind_processes, &slot);
 
 	w->slot = slot;
-	w->proc = c->proc;
-	w->generation = p ? *(volatile __u32 *)&p->generation : 0;
+	w->proc = start->proc;
+	w->generation = start->generation;
 	w->first_mapping = p ? p->first : 0;
 	w->nr_mappings = p ? p->nr : 0;
-	w->start_pc = pc;
-	w->start_sp = sp;
-	w->start_fp = w->fp = fp;
-	w->start_link = w->link = link;
+	w->start_pc = start->pc;
+	w->start_sp = start->sp;
+	w->start_fp = w->fp = start->fp;
+	w->start_link = w->link = start->link;
 	w->fp_state = FP_HERE;
 	w->fp_is_first = 1;
 	w->used_fp = 0;
@@ -112,7 +112,7 @@ static __always_inline void walk_start(struct context *c, struct walk *w, __u64 
 	w->cut = STAT_NR;
 	w->memo = MEMO_NONE;
 	w->stack_top = t->stack_top;
-	w->highest = sp;
+	w->highest = start->sp;
 	w->gap = 0;
 	w->next_bytes = WINDOW_NEXT / 2;
 	w->hash = hash_step(0, c->proc);
@@ -154,20 +154,23 @@ static __always_inline __u32 stack_walk(struct context *c, struct walk *w, __u32
 	return stack;
 }
 
+/* known: the stack's id if the memo has told it already. */
 static __always_inline __u32 stack_known_or_walked(struct context *c, struct walk *w, __u32 at,
-						   bool urgent)
+						   bool memo_is_asked, __u32 known, bool urgent)
 {
-	__u32 known, stack;
+	struct memo_start start = memo_start_of(w);
+	__u32 stack;
 	__u64 tag;
 	__u64 bytes = c->thread->window_end - w->start_sp;
 	bool readable = !window_read(w, w->start_sp, bytes <= WINDOW_BYTES ? bytes : WINDOW_FIRST);
 
 	if (!readable && !w->start_pc)
 		return stack_unknown(w, STAT_STACKS_EMPTY);
-	if (!readable || !memo_is_wanted(c->thread))
+	if (!readable || !memo_is_asked)
 		return stack_walk(c, w, at);
-	tag = memo_tag(w);
-	known = urgent ? memo_find_here(w, at, tag) : memo_find(at, tag);
+	tag = memo_tag(&start, w->window[0]);
+	if (known == SEEP_STACK_UNKNOWN)
+		known = urgent ? memo_find_here(w, at, tag) : memo_find(at, tag);
 	if (known != SEEP_STACK_UNKNOWN) {
 		c->thread->memo_known++;
 		if (!config.check_stacks)
@@ -186,14 +189,32 @@ static __always_inline __u32 stack_known_or_walked(struct context *c, struct wal
 	return stack;
 }
 
+static __always_inline __u32 generation_of(struct context *c)
+{
+	__u32 slot = c->thread->slot;
+	struct unwind_process *p = bpf_map_lookup_elem(&unwind_processes, &slot);
+
+	return p ? *(volatile __u32 *)&p->generation : 0;
+}
+
 /*
- * The id of the current stack; SEEP_STACK_UNKNOWN has been counted.
- *
- * pc 0: at a function's entry, sp is where the return address is, or link holds it (arm64).
- * Otherwise at the instruction pc.
+ * Where a walk of the current stack starts. pc 0: at a function's entry, sp is where the return address is, or link holds
+ * it (arm64). Otherwise at the instruction pc.
  */
-static __always_inline __u32 stack_of_call(struct context *c, __u64 pc, __u64 sp, __u64 fp,
-					   __u64 link, bool urgent)
+static __always_inline struct memo_start stack_start(struct context *c, __u64 pc, __u64 sp,
+						     __u64 fp, __u64 link)
+{
+	return (struct memo_start){.pc = pc,
+				   .sp = sp,
+				   .fp = fp,
+				   .link = link,
+				   .proc = c->proc,
+				   .generation = generation_of(c)};
+}
+
+/* The id of the stack that starts so; SEEP_STACK_UNKNOWN has been counted. urgent: see call_enters(). */
+static __always_inline __u32 stack_from(struct context *c, const struct memo_start *start,
+					bool memo_is_asked, __u32 known, bool urgent)
 {
 	struct walk *w;
 	__u32 at, id;
@@ -203,8 +224,8 @@ static __always_inline __u32 stack_of_call(struct context *c, __u64 pc, __u64 sp
 		count_in(c->counters, STAT_STACKS_BUSY, 1);
 		return SEEP_STACK_UNKNOWN;
 	}
-	walk_start(c, w, pc, sp, fp, link);
-	id = stack_known_or_walked(c, w, at, urgent);
+	walk_start(c, w, start);
+	id = stack_known_or_walked(c, w, at, memo_is_asked, known, urgent);
 	count_walk(c, w);
 	walk_end(w);
 	return id;
@@ -212,7 +233,9 @@ static __always_inline __u32 stack_of_call(struct context *c, __u64 pc, __u64 sp
 
 static __always_inline __u32 stack_of(struct context *c, __u64 pc, __u64 sp, __u64 fp, __u64 link)
 {
-	return stack_of_call(c, pc, sp, fp, link, false);
+	struct memo_start start = stack_start(c, pc, sp, fp, link);
+
+	return stack_from(c, &start, memo_is_wanted(c->thread), SEEP_STACK_UNKNOWN, false);
 }
 
 #endif

@@ -148,6 +148,7 @@ struct uprobes_state {
 };
 
 struct mm_struct {
+	void *pgd;
 	unsigned long brk;
 	struct uprobes_state uprobes_state;
 };
@@ -167,6 +168,27 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 };
 
+/* What a program of a link of many uprobes runs with; task_struct.bpf_ctx. */
+struct bpf_run_ctx;
+
+struct bpf_uprobe {
+	__u64 cookie;
+};
+
+struct bpf_session_run_ctx {
+	bool is_return;
+};
+
+struct bpf_uprobe_multi_run_ctx {
+	struct bpf_session_run_ctx session_ctx;
+	struct bpf_uprobe *uprobe;
+};
+
+/* Any type will do that begins with a number of 64 bits: what is wanted is a word. */
+struct timespec64 {
+	long tv_sec;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -175,6 +197,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	struct uprobe_task *utask;
+	struct bpf_run_ctx *bpf_ctx;
 	char comm[16];
 };
 

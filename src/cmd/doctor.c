@@ -73,6 +73,7 @@ static void print_features(const struct kernel_features *f)
 	     "in a hash, slower");
 	line(f->hash_on_demand, "maps that grow on demand (6.1)", "memory as it is used",
 	     "all allocated at start");
+	line(f->casts, "casts in programs (6.2)", "fewer calls in each", "more time in each probe");
 	line(f->syscall_tracepoints, "tracepoints of system calls", "mappings", "no mappings");
 	line(f->task_pt_regs, "registers of system calls (5.15)", "stacks of mappings",
 	     "no stacks of mappings");

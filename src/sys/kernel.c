@@ -32,6 +32,30 @@ static bool has_type(const struct btf *btf, const char *name, unsigned int kind)
 	return btf && btf__find_by_name_kind(btf, name, kind) > 0;
 }
 
+static bool has_member(const struct btf *btf, const char *type, const char *member)
+{
+	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : -ENOENT;
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	const struct btf_member *m = t ? btf_members(t) : NULL;
+	uint32_t i;
+
+	for (i = 0; t && i < btf_vlen(t); i++) {
+		if (!strcmp(btf__name_by_offset(btf, m[i].name_off), member))
+			return true;
+	}
+	return false;
+}
+
+/* What bpf/running.bpf.h reads. */
+static bool tells_returns(const struct kernel_features *f, const struct btf *btf)
+{
+	return f->casts && f->task_storage && has_member(btf, "task_struct", "bpf_ctx") &&
+	       has_member(btf, "bpf_session_run_ctx", "is_return") &&
+	       has_member(btf, "bpf_uprobe_multi_run_ctx", "session_ctx") &&
+	       has_member(btf, "bpf_uprobe_multi_run_ctx", "uprobe") &&
+	       has_member(btf, "bpf_uprobe", "cookie");
+}
+
 /* "/" is no file: a kernel that knows such links says so, one that does not says EINVAL. */
 static bool has_links(enum uprobe_link_kind kind)
 {
@@ -74,6 +98,7 @@ void kernel_probe(struct kernel_features *f)
 {
 	struct utsname uts;
 	struct btf *btf;
+	bool sessions;
 
 	*f = (struct kernel_features){0};
 	(void)libbpf_set_print(NULL); /* what is missing, our caller says */
@@ -95,10 +120,12 @@ void kernel_probe(struct kernel_features *f)
 	f->hash_on_demand = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
 	f->syscall_tracepoints = kernel_tracepoint_id("syscalls", "sys_enter_mmap") >= 0;
 	f->atomics = has_atomics();
+	f->casts = has_type(btf, "bpf_rdonly_cast", BTF_KIND_FUNC);
 	f->uprobe_multi = has_links(UPROBE_LINK_ENTRY);
-	f->uprobe_session = has_links(UPROBE_LINK_SESSION);
+	sessions = has_links(UPROBE_LINK_SESSION);
+	f->uprobe_session = sessions && tells_returns(f, btf);
 	/* kernels with sessions have been mended long since */
-	if (f->uprobe_multi && !f->uprobe_session)
+	if (f->uprobe_multi && !sessions)
 		f->uprobe_multi = uprobe_trial_threads() == 1;
 	btf__free(btf);
 }

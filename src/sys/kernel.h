@@ -19,8 +19,9 @@ struct kernel_features {
 	bool hash_on_demand;	  /* 6.1: else maps are allocated whole at start */
 	bool syscall_tracepoints; /* else no mappings */
 	bool atomics;		  /* 5.12, compare and swap: needed */
+	bool casts;		  /* 6.2, of pointers in programs: else more calls in each */
 	bool uprobe_multi;	  /* 6.6.35: else perf events, which are slow to remove */
-	bool uprobe_session;	  /* 6.13: else every return is trapped */
+	bool uprobe_session; /* 6.13, and a program can tell a return: else every return is trapped */
 };
 
 /* Fills in all. Never fails: what cannot be found out is false. */

@@ -109,6 +109,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 	config->wakeup_bytes = (uint32_t)(first_ring_bytes(l) / 8);
 	config->task_storage = features->task_storage;
 	config->task_pt_regs = features->task_pt_regs;
+	config->casts = features->casts && features->task_storage;
+	config->multi_links = l->kind != ATTACH_PERF;
 	config->memo = 1;
 	config->check_stacks = options->check_stacks;
 	err = configure_blocks(l, options, features);
@@ -247,6 +249,8 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 		err = map_arrays(l);
 	if (!err && options->follow.cgroup)
 		err = loader_set_cgroup(l, options->follow.cgroup_fd);
+	if (!err && loader_program_fd(l, PROGRAM_DIRECT_LOOK) >= 0)
+		loader_find_direct_map(l);
 	if (err)
 		loader_free(l);
 	else

@@ -39,6 +39,7 @@ enum loader_program {
 	PROGRAM_FLOOR_SESSION, /* which traps the return as well */
 	PROGRAM_FLOOR_SKIP,    /* ... and which does not */
 	PROGRAM_STACK,	       /* stacks alone: to measure */
+	PROGRAM_DIRECT_LOOK,   /* finds the direct map, before all others run */
 	PROGRAM_MMAP_ENTER,
 	PROGRAM_MMAP_EXIT,
 	PROGRAM_MUNMAP_ENTER,

@@ -70,6 +70,9 @@ int loader_configure_queues(struct loader *loader, const struct loader_options *
 int loader_make_queues(struct loader *loader);
 void loader_unmap_queues(struct loader *loader);
 
+/* loader_direct.c: after the load; what cannot be found out is not used. */
+void loader_find_direct_map(struct loader *loader);
+
 /* loader_targets.c: sizes of maps that hold targets, before the load. */
 int loader_configure_targets(struct loader *loader, const struct loader_options *options);
 /* After it: the cgroup that is wanted, by a descriptor of its directory. */

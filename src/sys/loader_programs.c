@@ -4,6 +4,7 @@
 
 #include "array.h"
 #include "loader_impl.h"
+#include "physmem.h"
 #include "seep.skel.h"
 #include "uprobe_link.h"
 
@@ -21,6 +22,7 @@ struct bpf_program *loader_program(const struct loader *l, enum loader_program p
 		[PROGRAM_FLOOR_SESSION] = l->skel->progs.floor_session,
 		[PROGRAM_FLOOR_SKIP] = l->skel->progs.floor_skip,
 		[PROGRAM_STACK] = l->skel->progs.probe_stack,
+		[PROGRAM_DIRECT_LOOK] = l->skel->progs.direct_look,
 		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
 		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
 		[PROGRAM_MUNMAP_ENTER] = l->skel->progs.munmap_enter,
@@ -62,6 +64,9 @@ static bool is_wanted(const struct loader *l, enum loader_program program,
 		return options->measuring && l->kind == ATTACH_SESSION;
 	case PROGRAM_STACK:
 		return options->measuring;
+	case PROGRAM_DIRECT_LOOK:
+		return options->allocations && l->skel->rodata->config.casts &&
+		       physmem_entry_mask();
 	case PROGRAM_FAULT_MINOR:
 	case PROGRAM_FAULT_MAJOR:
 		return options->faults;

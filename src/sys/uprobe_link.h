@@ -11,8 +11,9 @@
  * What is known of them:
  * - A program must be loaded for its kind: with uprobe_link_attach_type() as the expected attach type.
  * - A session runs its program at the entry and at the return. If it returns 1 at the entry, this call's return is not
- *   trapped; if it returns 0, it is. Whether it is at the return bpf_session_is_return() tells it, and
- *   bpf_session_cookie() gives it 8 bytes that last from the entry to the return.
+ *   trapped; if it returns 0, it is. Whether it is at the return, bpf_session_is_return() tells it, which takes other
+ *   arguments from 7.0 on, or the kernel's state of the run: bpf/running.bpf.h. bpf_session_cookie() gives it 8 bytes
+ *   that last from the entry to the return.
  * - Entry and return programs have to return 0: before f505005bc742 (6.13) a 1 removed the probe.
  * - Before 46ba0e49b642 (6.10, 6.6.35) a link to a process ran for its first thread alone:
  *   uprobe_trial_threads() of uprobe_trial.h finds out.

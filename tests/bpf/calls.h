@@ -21,7 +21,7 @@ static void enter(__u64 cookie, __u64 sp, __u64 a, __u64 b, __u64 c)
 {
 	struct pt_regs regs = {.sp = sp, .bp = 0, .di = a, .si = b, .dx = c};
 
-	fake.cookie = cookie;
+	cookie_is(cookie);
 	(void)alloc_enter(&regs);
 	/* The kernel then puts the trampoline in place of the return address. */
 	fake_poke(sp, TRAMPOLINE);
@@ -38,7 +38,7 @@ static void ret(__u64 sp, __u64 rc)
 {
 	struct pt_regs regs = {.sp = sp + 8, .ax = rc};
 
-	fake.cookie = 0;
+	cookie_is(0);
 	(void)alloc_return(&regs);
 }
 
@@ -46,7 +46,7 @@ static void call_free(__u64 sp, __u64 ptr)
 {
 	struct pt_regs regs = {.sp = sp, .di = ptr};
 
-	fake.cookie = COOKIE_FREE;
+	cookie_is(COOKIE_FREE);
 	(void)free_enter(&regs);
 }
 

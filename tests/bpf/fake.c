@@ -10,6 +10,7 @@
 #define MAX_MAPS 32
 #define MAX_REGIONS 16
 #define MAX_CPUS 4
+#define PAGE 4096
 #define BUCKETS 4096
 
 enum {
@@ -415,14 +416,17 @@ unsigned int fake_nr_wakeups(void)
 void *fake_memory_add(uint64_t addr, size_t nr)
 {
 	struct region *region = &regions[nr_regions++];
+	size_t pages = (nr + PAGE - 1) / PAGE * PAGE;
 
 	if (nr_regions > MAX_REGIONS)
 		abort();
-	*region = (struct region){.addr = addr, .nr = nr, .bytes = must(calloc(1, nr))};
+	*region =
+		(struct region){.addr = addr, .nr = nr, .bytes = must(aligned_alloc(PAGE, pages))};
+	memset(region->bytes, 0, pages);
 	return region->bytes;
 }
 
-static unsigned char *memory_at(uint64_t addr, size_t nr)
+void *fake_memory_at(uint64_t addr, size_t nr)
 {
 	for (size_t i = 0; i < nr_regions; i++) {
 		if (addr >= regions[i].addr && addr - regions[i].addr < regions[i].nr &&
@@ -434,7 +438,7 @@ static unsigned char *memory_at(uint64_t addr, size_t nr)
 
 void fake_poke(uint64_t addr, uint64_t word)
 {
-	memcpy(must(memory_at(addr, sizeof(word))), &word, sizeof(word));
+	memcpy(must(fake_memory_at(addr, sizeof(word))), &word, sizeof(word));
 }
 
 unsigned int fake_nr_reads(void)
@@ -459,7 +463,7 @@ long bpf_probe_read_user(void *to, unsigned int size, const void *from)
 
 	nr_reads++;
 	error = trap_sprung(&read_trap);
-	bytes = memory_at((uintptr_t)from, size);
+	bytes = fake_memory_at((uintptr_t)from, size);
 	if (!bytes || error) {
 		memset(to, 0, size); /* as the kernel does */
 		return -EFAULT;
@@ -520,9 +524,10 @@ unsigned int bpf_get_smp_processor_id(void)
 	return fake.cpu;
 }
 
-bool bpf_session_is_return(void)
+void *bpf_rdonly_cast(const void *at, unsigned int type)
 {
-	return fake.session_return;
+	(void)type;
+	return (void *)(uintptr_t)at;
 }
 
 /* Sebastiano Vigna's splitmix64, its upper half. */

@@ -21,7 +21,6 @@ struct fake_current {
 	unsigned int cpu;
 	uint64_t cookie;
 	uint64_t now_ns; /* every look at the clock advances it by 1, one at the ticks does not */
-	bool session_return;
 	uint64_t random; /* the state behind bpf_get_prandom_u32() */
 	char comm[16];
 	bool in_cgroup; /* that which is asked for */
@@ -69,8 +68,10 @@ const void *fake_ring_next(void *ring, size_t *nr);
 unsigned int fake_nr_reserved(void);
 unsigned int fake_nr_wakeups(void);
 
-/* User memory at an address; zeros. The same address can be mapped once. */
+/* User memory at an address, from a page on; zeros. The same address can be mapped once. */
 void *fake_memory_add(uint64_t addr, size_t nr);
+/* Where the test has it; NULL: no such memory. */
+void *fake_memory_at(uint64_t addr, size_t nr);
 /* A word in it. */
 void fake_poke(uint64_t addr, uint64_t word);
 unsigned int fake_nr_reads(void); /* of user memory, also failed ones */

@@ -147,7 +147,7 @@ static unsigned int reads_of(__u64 pc, __u64 sp, __u64 fp)
 
 static struct thread *this_thread(void)
 {
-	return thread_find();
+	return thread_find(current_task(), id_of(current_task()));
 }
 
 #endif

@@ -44,6 +44,9 @@ struct machine {
 	struct xol_area xol;
 	struct mm_struct mm, other_mm;
 	struct machine_task main, worker, other, child;
+	/* of a program that runs for a link of many probes */
+	struct bpf_uprobe uprobe;
+	struct bpf_uprobe_multi_run_ctx run;
 	void *ring[2];
 	char segment[2]; /* the maps of the queues' slots */
 };
@@ -68,6 +71,14 @@ static void task_init(struct machine_task *t, struct mm_struct *mm, uint32_t tgi
 	t->task.utask = &t->utask;
 	t->task.group_leader = &t->task;
 	t->task.real_parent = &t->task;
+	machine.run.uprobe = &machine.uprobe;
+	t->task.bpf_ctx = (struct bpf_run_ctx *)&machine.run;
+}
+
+/* Of the probe that the next program runs for: as the helper tells it, and as the kernel keeps it. */
+static void cookie_is(__u64 cookie)
+{
+	fake.cookie = machine.uprobe.cookie = cookie;
 }
 
 static void run_as(struct machine_task *t)

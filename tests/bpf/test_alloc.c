@@ -43,7 +43,7 @@ static void test_words_pushed_before_the_probe(void **state)
 
 	(void)state;
 	fake_poke(SP, CALLER);
-	fake.cookie = SEEP_COOKIE(ROLE_ALLOC, 6, 0, 0, 3, 1);
+	cookie_is(SEEP_COOKIE(ROLE_ALLOC, 6, 0, 0, 3, 1));
 	(void)alloc_enter(&regs);
 	fake_poke(SP, TRAMPOLINE);
 	ret(SP, BLOCK);

@@ -18,7 +18,14 @@
 
 static struct thread *thread_here(void)
 {
-	return thread_find();
+	return thread_find(current_task(), id_of(current_task()));
+}
+
+static int session_run(struct pt_regs *regs, __u64 cookie, bool is_return)
+{
+	cookie_is(cookie);
+	machine.run.session_ctx.is_return = is_return;
+	return alloc_session(regs);
 }
 
 /* A session's entry: the kernel puts the trampoline there only if the program says so. */
@@ -27,9 +34,7 @@ static bool session_enter(__u64 cookie, __u64 sp, __u64 size, __u64 second)
 	struct pt_regs regs = {.sp = sp, .di = size, .si = second};
 	bool skipped;
 
-	fake.cookie = cookie;
-	fake.session_return = false;
-	skipped = alloc_session(&regs);
+	skipped = session_run(&regs, cookie, false);
 	if (!skipped)
 		fake_poke(sp, TRAMPOLINE);
 	return !skipped;
@@ -45,9 +50,7 @@ static void session_ret(__u64 sp, __u64 rc)
 {
 	struct pt_regs regs = {.sp = sp + 8, .ax = rc};
 
-	fake.session_return = true;
-	assert_int_equal(alloc_session(&regs), 0);
-	fake.session_return = false;
+	assert_int_equal(session_run(&regs, 0, true), 0);
 }
 
 /* The next call is taken, or not. */
@@ -219,8 +222,7 @@ static void test_nested_in_a_passed_call(void **state)
 		struct pt_regs regs = {.sp = NESTED_SP, .bp = SP - 8, .di = 1009};
 
 		fake_poke(SP - 8, 0);
-		fake.cookie = COOKIE_LEAF;
-		assert_int_equal(alloc_session(&regs), 1);
+		assert_int_equal(session_run(&regs, COOKIE_LEAF, false), 1);
 	}
 	no_event();
 	assert_int_equal(counter(STAT_SAMPLES_NESTED), 1);
@@ -238,8 +240,7 @@ static void test_stale_passed_call(void **state)
 	assert_false(session_call(COOKIE_OUTER, SP, 1009, 0));
 	next_is(true);
 	fake_poke(NESTED_SP, CODE + 0x4444);
-	fake.cookie = COOKIE_LEAF;
-	assert_int_equal(alloc_session(&regs), 0);
+	assert_int_equal(session_run(&regs, COOKIE_LEAF, false), 0);
 	fake_poke(NESTED_SP, TRAMPOLINE);
 	session_ret(NESTED_SP, BLOCK);
 	(void)expect_alloc(BLOCK, SEEP_SIZED(1009, TAG), 0);
@@ -436,6 +437,7 @@ static void test_calls_of_before(void **state)
 static int sample_setup(void **state)
 {
 	(void)machine_setup(state);
+	config.casts = config.multi_links = 1;
 	watching = 1;
 	sampling = 0;
 	watched_since = 0;

@@ -20,7 +20,7 @@ static const struct usdt_spec by_registers = {
 static void spec_set(__u32 number, const struct usdt_spec *spec)
 {
 	assert_int_equal(bpf_map_update_elem(&usdt_specs, &number, spec, BPF_ANY), 0);
-	fake.cookie = number;
+	cookie_is(number);
 }
 
 static int usdt_setup(void **state)
@@ -359,7 +359,7 @@ static void test_constants_and_memory_together(void **state)
 static void test_unknown_spec(void **state)
 {
 	(void)state;
-	fake.cookie = USDT_MAX_SPECS;
+	cookie_is(USDT_MAX_SPECS);
 	emit_alloc(BLOCK, 101, 101);
 	emit_free(BLOCK);
 	no_event();

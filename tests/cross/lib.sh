@@ -6,6 +6,7 @@
 # shellcheck disable=SC2154 # which is set by who sources this
 
 . "$TOP/tests/tap.sh"
+. "$TOP/tests/jq.sh"
 
 skip_all() {
 	echo "ok 1 - $name # SKIP $1"

@@ -17,7 +17,7 @@ session() {
 holds() {
 	local name=$1
 	shift
-	if jq -e "$@" "$WORK/snapshot.json" >/dev/null 2>&1; then
+	if jq_true "$@" <"$WORK/snapshot.json"; then
 		passes "$name"
 	else
 		fails "$name" "not so: $1" "$(jq -c '.probes' "$WORK/snapshot.json")"

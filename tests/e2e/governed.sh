@@ -14,7 +14,7 @@ BYTES=$((40009 * 193 + 4001 * 7919 + 211 * 262147))
 # holds NAME FILTER: of the last report in seep.out.
 holds() {
 	local name=$1 filter=$2
-	if tail -n 1 "$WORK/seep.out" | jq -e --argjson calls "$CALLS" --argjson bytes "$BYTES" "$filter" >/dev/null; then
+	if tail -n 1 "$WORK/seep.out" | jq_true "$filter" --argjson calls "$CALLS" --argjson bytes "$BYTES"; then
 		passes "$name"
 	else
 		fails "$name" "$filter" "$(tail -n 1 "$WORK/seep.out" |
@@ -90,8 +90,8 @@ leak_is_told() {
 # What it left is seen gone in later windows, by the kernel.
 cache_is_told() {
 	case $(verdict cache_once) in CHURN | GROWING | HELD | SATURATING) ;; *) return 1 ;; esac
-	tail -n 1 "$WORK/seep.out" | jq -e '[.sites[] | select(.stack[0].function == "cache_once")][0].evidence |
-		contains("seen freed since") and (contains("none of its") | not)' >/dev/null 2>&1
+	tail -n 1 "$WORK/seep.out" | jq_true '[.sites[] | select(.stack[0].function == "cache_once")][0].evidence |
+		contains("seen freed since") and (contains("none of its") | not)'
 }
 
 # Not a moment in which the cache, whose entries live for longer than a window, is called a leak.
@@ -109,7 +109,7 @@ windows() {
 	holds "windows: the balance sums" '.balance | .allocs == .frees + .live + .released + .lost_allocs'
 	holds "windows: what was left is presumed to live, but for what was seen gone" \
 		'[.sites[] | select(.stack[0].function == "leak_once")][0] | .presumed_objects > 0 and .presumed_objects <= .alloc_objects'
-	if jq -se 'all(.[].sites[]; .stack[0].function == "leak_once" or .verdict != "LEAKING")' "$WORK/seep.out" >/dev/null; then
+	if jq -s . "$WORK/seep.out" | jq_true 'length > 0 and all(.[].sites[]; .stack[0].function == "leak_once" or .verdict != "LEAKING")'; then
 		passes "windows: nothing else was ever called a leak"
 	else
 		fails "windows: nothing else was ever called a leak" \

@@ -12,6 +12,8 @@
 #
 # Nothing waits by the clock: every wait is for an event, and has a deadline.
 
+. "$TOP/tests/jq.sh"
+
 DEADLINE=${DEADLINE:-100} # seconds for anything: what takes longer hangs
 
 cases=0
@@ -310,7 +312,7 @@ in_report() {
 	local filter=$1
 	shift
 	head -n "$(wc -l <"$WORK/seep.out")" "$WORK/seep.out" | tail -n 1 >"$WORK/last.json"
-	jq -e "$@" "$filter" "$WORK/last.json" >/dev/null 2>&1
+	jq_true "$filter" "$@" <"$WORK/last.json"
 }
 
 # The value of a fact: of a site "function.key", of the run ".key"; 0 where the report has nothing.

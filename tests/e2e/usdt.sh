@@ -281,7 +281,7 @@ busy() {
 	works usdt_semaphores
 	seep_stop
 	if [ "$STATUS" = 0 ] && ! said 'predicted|because' &&
-		jq -e '.governor.steps | map(.mode) == ["exact"]' "$WORK/seep.out" >"$WORK/jq.out"; then
+		jq_true '.governor.steps | map(.mode) == ["exact"]' <"$WORK/seep.out"; then
 		passes "a program that allocates all the time is followed all the time, within the limit"
 	else
 		fails "a program that allocates all the time is followed all the time, within the limit" \

@@ -10,5 +10,6 @@
 #define BPF_CORE_READ(src, ...)                                                                    \
 	CORE_READ_PICK(__VA_ARGS__, CORE_READ_3, CORE_READ_2, CORE_READ_1, )(src, __VA_ARGS__)
 #define bpf_core_field_exists(...) 1
+#define bpf_core_type_id_kernel(...) 0
 
 #endif
