@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# redis-server, with a module that leaks: exact, beside bpftrace, and governed, as one would run it on a server that works.
+# redis-server, with a module that leaks: exact, beside empty programs and bpftrace, and governed, as one would run it on a server that works.
 # Sourced by tests/bench/run.
 #
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with who sources this
@@ -22,6 +22,9 @@ redis_throughput() {
 measure_redis_exact() {
 	local round=$1 cpu_ms
 	redis_throughput none "$REDIS_REQUESTS" set,get,lpush "$round"
+	start_floor "$redis_pid"
+	redis_throughput floor "$REDIS_REQUESTS" set,get,lpush "$round"
+	stop_floor
 	start_seep leaks -p "$redis_pid" "${UNGOVERNED[@]}" --json -o "$WORK/redis.$round.json"
 	cpu_ms=$(cpu_ms_of "$seep_pid")
 	redis_throughput seep "$REDIS_REQUESTS" set,get,lpush "$round"
@@ -72,7 +75,7 @@ redis_ratios() {
 sum_up_redis() {
 	local config test
 	for test in set get lpush; do
-		for config in none seep bpftrace free settling governed; do
+		for config in none floor seep bpftrace free settling governed; do
 			awk -v config="$config" -v test="$test" '$1 == config && $2 == test { print $3 }' "$WORK/redis" |
 				put_spread "redis_per_s.$config.$test"
 		done
@@ -80,6 +83,7 @@ sum_up_redis() {
 	put_spread redis_userspace_ns_per_event <"$WORK/redis-cpu"
 	put redis_lost_events "$(jq -s 'map(.balance.lost_events) | add' "$WORK"/redis.*.json)"
 	redis_ratios seep bpftrace | put_spread redis_over_bpftrace
+	redis_ratios floor bpftrace | put_spread redis_floor_over_bpftrace
 	redis_ratios settling free | awk '{ print $1 * 100 }' | put_spread redis_settling_percent
 	redis_ratios governed free | awk '{ print $1 * 100 }' | put_spread redis_governed_percent
 	put redis_leaks_found "$(awk '$2 == "LEAKING" || $2 == "GROWING"' "$WORK/redis-leak" | wc -l)"
@@ -101,13 +105,15 @@ print_redis() {
 	printf 'redis-server, requests a second, median of %s rounds; %s events lost, userspace %.0f ns an event\n' \
 		"$REDIS_ROUNDS" "${fact[redis_lost_events]}" "${fact[redis_userspace_ns_per_event.median]}"
 	printf '  %-12s %26s %26s %26s\n' "" set get lpush
-	for config in none seep bpftrace; do
+	for config in none floor seep bpftrace; do
 		printf '  %-12s' "$config"
 		for test in set get lpush; do
 			printf ' %26s' "$(spread "redis_per_s.$config.$test" %.0f)"
 		done
 		echo
 	done
+	printf '  SETs, times those that bpftrace leaves: %s; empty programs: %s\n' \
+		"$(spread redis_over_bpftrace %.1f)" "$(spread redis_floor_over_bpftrace %.1f)"
 	printf 'redis-benchmark -t set, --max-overhead 5%%: requests a second, and of those without probes\n'
 	printf '  %-12s %26s\n' "none" "$(spread redis_per_s.free.set %.0f)"
 	for config in settling governed; do
