@@ -6,6 +6,7 @@
  */
 #include "common.bpf.h"
 #include "rows.bpf.h"
+#include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
@@ -52,26 +53,24 @@ static __always_inline void code_goes(__u64 start, __u64 bytes)
 	__sync_fetch_and_add(&p->unknown, 1);
 }
 
-SEC("tracepoint/syscalls/sys_enter_munmap")
-int code_munmap(struct syscall_enter_args *ctx)
+static __always_inline void munmap_strikes(const __u64 *arg)
 {
-	code_goes(ctx->args[0], ctx->args[1]);
-	return 0;
+	code_goes(arg[0], arg[1]);
 }
 
-SEC("tracepoint/syscalls/sys_enter_mremap")
-int code_mremap(struct syscall_enter_args *ctx)
+static __always_inline void mremap_strikes(const __u64 *arg)
 {
-	code_goes(ctx->args[0], ctx->args[1]);
-	if (ctx->args[3] & VM_MREMAP_FIXED)
-		code_goes(ctx->args[4], ctx->args[2]);
-	return 0;
+	code_goes(arg[0], arg[1]);
+	if (arg[3] & VM_MREMAP_FIXED)
+		code_goes(arg[4], arg[2]);
 }
 
-SEC("tracepoint/syscalls/sys_enter_mmap")
-int code_mmap(struct syscall_enter_args *ctx)
+static __always_inline void mmap_strikes(const __u64 *arg)
 {
-	if (ctx->args[3] & VM_MAP_FIXED)
-		code_goes(ctx->args[0], ctx->args[1]);
-	return 0;
+	if (arg[3] & VM_MAP_FIXED)
+		code_goes(arg[0], arg[1]);
 }
+
+SYSCALL_ENTRY(munmap, code_munmap, munmap_strikes)
+SYSCALL_ENTRY(mremap, code_mremap, mremap_strikes)
+SYSCALL_ENTRY(mmap, code_mmap, mmap_strikes)

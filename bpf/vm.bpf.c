@@ -7,6 +7,7 @@
  */
 #include "common.bpf.h"
 #include "stack.bpf.h"
+#include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
@@ -34,8 +35,7 @@ static __always_inline __u64 current_break(void)
 
 /* nr_args: the kernel refuses a program that reads more than the call has. with_stack: false for calls that only give
  * back. */
-static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32 kind,
-				     __u32 nr_args, bool with_stack)
+static __always_inline void vm_enter(const __u64 *arg, __u32 kind, __u32 nr_args, bool with_stack)
 {
 	struct pt_regs *regs;
 	struct context c;
@@ -61,14 +61,14 @@ static __always_inline void vm_enter(const struct syscall_enter_args *ctx, __u32
 		t->vm.stack = with_stack ? stack_of_syscall(&c, regs) : SEEP_STACK_UNKNOWN;
 	}
 	t->vm.kind = kind;
-	t->vm.arg[0] = ctx->args[0];
+	t->vm.arg[0] = arg[0];
 	if (kind == EVENT_BRK)
 		t->vm.arg[1] = current_break();
 	if (nr_args >= 2)
-		t->vm.arg[1] = ctx->args[1];
+		t->vm.arg[1] = arg[1];
 	if (nr_args >= 4) {
-		t->vm.arg[2] = ctx->args[2];
-		t->vm.arg[3] = ctx->args[3];
+		t->vm.arg[2] = arg[2];
+		t->vm.arg[3] = arg[3];
 	}
 }
 
@@ -106,103 +106,96 @@ static __always_inline void vm_send(struct context *c, struct event_vm *what)
 							: submit_flags(c->thread, ring));
 }
 
-SEC("tracepoint/syscalls/sys_enter_mmap")
-int mmap_enter(struct syscall_enter_args *ctx)
+static __always_inline void mmap_enters(const __u64 *arg)
 {
-	vm_enter(ctx, EVENT_MMAP, 4, true);
-	return 0;
+	vm_enter(arg, EVENT_MMAP, 4, true);
 }
 
-SEC("tracepoint/syscalls/sys_exit_mmap")
-int mmap_exit(struct syscall_exit_args *ctx)
+static __always_inline void mmap_exits(__s64 ret)
 {
 	struct context c;
-	struct vm_call *call = vm_leave(&c, EVENT_MMAP, ctx->ret);
+	struct vm_call *call = vm_leave(&c, EVENT_MMAP, ret);
 	struct event_vm e = {};
 
 	if (!call)
-		return 0;
+		return;
 	e.head.kind = EVENT_MMAP;
-	e.addr = ctx->ret;
+	e.addr = ret;
 	e.length = PAGE_ALIGN(call->arg[1]);
 	e.prot = call->arg[2];
 	e.map_flags = call->arg[3];
 	e.stack = call->stack;
 	vm_send(&c, &e);
-	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_enter_munmap")
-int munmap_enter(struct syscall_enter_args *ctx)
+static __always_inline void munmap_enters(const __u64 *arg)
 {
-	vm_enter(ctx, EVENT_MUNMAP, 2, false);
-	return 0;
+	vm_enter(arg, EVENT_MUNMAP, 2, false);
 }
 
-SEC("tracepoint/syscalls/sys_exit_munmap")
-int munmap_exit(struct syscall_exit_args *ctx)
+static __always_inline void munmap_exits(__s64 ret)
 {
 	struct context c;
-	struct vm_call *call = vm_leave(&c, EVENT_MUNMAP, ctx->ret);
+	struct vm_call *call = vm_leave(&c, EVENT_MUNMAP, ret);
 	struct event_vm e = {};
 
 	if (!call)
-		return 0;
+		return;
 	e.head.kind = EVENT_MUNMAP;
 	e.addr = call->arg[0];
 	e.length = PAGE_ALIGN(call->arg[1]);
 	vm_send(&c, &e);
-	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_enter_mremap")
-int mremap_enter(struct syscall_enter_args *ctx)
+static __always_inline void mremap_enters(const __u64 *arg)
 {
-	vm_enter(ctx, EVENT_MREMAP, 4, true);
-	return 0;
+	vm_enter(arg, EVENT_MREMAP, 4, true);
 }
 
-SEC("tracepoint/syscalls/sys_exit_mremap")
-int mremap_exit(struct syscall_exit_args *ctx)
+static __always_inline void mremap_exits(__s64 ret)
 {
 	struct context c;
-	struct vm_call *call = vm_leave(&c, EVENT_MREMAP, ctx->ret);
+	struct vm_call *call = vm_leave(&c, EVENT_MREMAP, ret);
 	struct event_vm e = {};
 
 	if (!call)
-		return 0;
+		return;
 	e.head.kind = EVENT_MREMAP;
-	e.addr = ctx->ret;
+	e.addr = ret;
 	e.old_addr = call->arg[0];
 	e.old_length = PAGE_ALIGN(call->arg[1]);
 	e.length = PAGE_ALIGN(call->arg[2]);
 	e.map_flags = call->arg[3];
 	e.stack = call->stack;
 	vm_send(&c, &e);
-	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_enter_brk")
-int brk_enter(struct syscall_enter_args *ctx)
+static __always_inline void brk_enters(const __u64 *arg)
 {
-	vm_enter(ctx, EVENT_BRK, 1, true);
-	return 0;
+	vm_enter(arg, EVENT_BRK, 1, true);
 }
 
 /* brk() returns the break, moved or not. */
-SEC("tracepoint/syscalls/sys_exit_brk")
-int brk_exit(struct syscall_exit_args *ctx)
+static __always_inline void brk_exits(__s64 ret)
 {
 	struct context c;
-	struct vm_call *call = vm_leave(&c, EVENT_BRK, ctx->ret);
+	struct vm_call *call = vm_leave(&c, EVENT_BRK, ret);
 	struct event_vm e = {};
 
-	if (!call || (__u64)ctx->ret == call->arg[1])
-		return 0;
+	if (!call || (__u64)ret == call->arg[1])
+		return;
 	e.head.kind = EVENT_BRK;
-	e.addr = ctx->ret;
+	e.addr = ret;
 	e.old_addr = call->arg[1];
 	e.stack = call->stack;
 	vm_send(&c, &e);
-	return 0;
 }
+
+SYSCALL_ENTRY(mmap, mmap_enter, mmap_enters)
+SYSCALL_RETURN(mmap, mmap_exit, mmap_exits)
+SYSCALL_ENTRY(munmap, munmap_enter, munmap_enters)
+SYSCALL_RETURN(munmap, munmap_exit, munmap_exits)
+SYSCALL_ENTRY(mremap, mremap_enter, mremap_enters)
+SYSCALL_RETURN(mremap, mremap_exit, mremap_exits)
+SYSCALL_ENTRY(brk, brk_enter, brk_enters)
+SYSCALL_RETURN(brk, brk_exit, brk_exits)

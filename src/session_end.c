@@ -238,7 +238,8 @@ int session_finish(struct session *s)
 			   (loader_slots_missing(s->loader) || s->refused_some ? END_UNFOLLOWED
 									       : 0) |
 			   (s->interrupted ? END_INTERRUPTED : 0) |
-			   (s->resync_failed ? END_NO_RESYNC : 0));
+			   (s->resync_failed ? END_NO_RESYNC : 0) |
+			   (loader_calls_missed(s->loader) ? END_CALLS_MISSED : 0));
 	if (!err)
 		err = session_feed_head(s, RECORD_END, flags, end_ns);
 	if (!err && s->capture) {

@@ -184,6 +184,7 @@ enum end_flags {
 	END_NO_RESYNC = 1 << 2,	  /* events were lost and the block map could not be read again */
 	END_LEADER_GONE = 1 << 3, /* a target's thread group leader ended, and the probes with it */
 	END_UNFOLLOWED = 1 << 4,  /* not all could be followed: too many at once, or refused */
+	END_CALLS_MISSED = 1 << 5, /* the kernel passed programs over at system calls */
 };
 
 struct record_end {

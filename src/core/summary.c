@@ -101,6 +101,9 @@ static void judge_completeness(const struct profile *p, struct report *out)
 			"probes might have killed them");
 	if (p->end_flags & END_NO_RESYNC)
 		set_incomplete(out, "events were lost and the block map could not be read again");
+	if (p->end_flags & END_CALLS_MISSED)
+		set_incomplete(out, "the kernel did not run the programs at some system calls: "
+				    "mappings may be missing");
 	if (out->balance.lost_events) {
 		snprintf(why, sizeof(why), "%llu events were lost on the ring%s",
 			 (unsigned long long)out->balance.lost_events,

@@ -139,6 +139,7 @@ int attach_perf_link(struct attach *a, int event, int program, uint64_t cookie)
 	return err;
 }
 
+/* name NULL: the program knows its function. */
 static int raw_tracepoint(struct attach *a, const char *name, int program)
 {
 	int fd = bpf_raw_tracepoint_open(name, program);
@@ -180,10 +181,12 @@ static int attach_calls(struct attach *a, const struct loader *loader,
 			const struct syscall_probe *call, size_t nr)
 {
 	size_t i;
-	int err;
+	int err, fd;
 
 	for (i = 0; i < nr; i++) {
-		err = tracepoint(a, call[i].name, loader_program_fd(loader, call[i].program));
+		fd = loader_program_fd(loader, call[i].program);
+		err = loader_has_trampolines(loader) ? raw_tracepoint(a, NULL, fd)
+						     : tracepoint(a, call[i].name, fd);
 		if (err)
 			return err;
 	}

@@ -94,6 +94,37 @@ static bool has_atomics(void)
 	return loaded;
 }
 
+#if defined(__x86_64__)
+#define SYSCALL_TO_TRY "__x64_sys_mremap"
+#else
+#define SYSCALL_TO_TRY "__arm64_sys_mremap"
+#endif
+
+/* Some kernels load such programs and then refuse to attach them: both are tried. */
+static bool has_trampolines(const struct btf *btf)
+{
+	const struct bpf_insn insn[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = btf ? btf__find_by_name_kind(btf, SYSCALL_TO_TRY, BTF_KIND_FUNC) : -ENOENT;
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FEXIT,
+		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+	int program, link;
+
+	if (id <= 0)
+		return false;
+	program =
+		bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insn, ARRAY_SIZE(insn), &options);
+	if (program < 0)
+		return false;
+	link = bpf_raw_tracepoint_open(NULL, program);
+	id = link;
+	fd_close(&link);
+	fd_close(&program);
+	return id >= 0;
+}
+
 void kernel_probe(struct kernel_features *f)
 {
 	struct utsname uts;
@@ -119,6 +150,7 @@ void kernel_probe(struct kernel_features *f)
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_task_pt_regs, NULL) > 0;
 	f->hash_on_demand = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
 	f->syscall_tracepoints = kernel_tracepoint_id("syscalls", "sys_enter_mmap") >= 0;
+	f->trampolines = has_trampolines(btf);
 	f->atomics = has_atomics();
 	f->casts = has_type(btf, "bpf_rdonly_cast", BTF_KIND_FUNC);
 	f->uprobe_multi = has_links(UPROBE_LINK_ENTRY);

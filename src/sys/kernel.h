@@ -18,9 +18,10 @@ struct kernel_features {
 	bool task_pt_regs;	  /* 5.15: else no stacks of system calls */
 	bool hash_on_demand;	  /* 6.1: else maps are allocated whole at start */
 	bool syscall_tracepoints; /* else no mappings */
-	bool atomics;		  /* 5.12, compare and swap: needed */
-	bool casts;		  /* 6.2, of pointers in programs: else more calls in each */
-	bool uprobe_multi;	  /* 6.6.35: else perf events, which are slow to remove */
+	bool trampolines; /* fentry and fexit at system calls: else their tracepoints, for which all others pay */
+	bool atomics;	     /* 5.12, compare and swap: needed */
+	bool casts;	     /* 6.2, of pointers in programs: else more calls in each */
+	bool uprobe_multi;   /* 6.6.35: else perf events, which are slow to remove */
 	bool uprobe_session; /* 6.13, and a program can tell a return: else every return is trapped */
 };
 

@@ -89,6 +89,12 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	       struct loader **out);
 void loader_free(struct loader *loader);
 
+/* Whether there are programs at system calls; and whether they are tied to functions, and need no tracepoints. */
+bool loader_sees_calls(const struct loader *loader);
+bool loader_has_trampolines(const struct loader *loader);
+/* How often the kernel did not run one, as it was under way on that CPU already; asked for at the end. */
+uint64_t loader_calls_missed(const struct loader *loader);
+
 /* What a kernel has, no better than best; 0: the best. */
 enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features);
 /* What uprobes are to be tied by: programs are loaded for one kind alone. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Which programs are loaded, and for which kind of link. */
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "array.h"
@@ -8,7 +9,11 @@
 #include "seep.skel.h"
 #include "uprobe_link.h"
 
-struct bpf_program *loader_program(const struct loader *l, enum loader_program program)
+/* One of the two versions of a program at a system call: bpf/syscall.bpf.h. */
+#define AT_CALL(name) (trampolines ? l->skel->progs.name##_here : l->skel->progs.name)
+
+static struct bpf_program *version_of(const struct loader *l, enum loader_program program,
+				      bool trampolines)
 {
 	struct bpf_program *const by_number[PROGRAM_NR] = {
 		[PROGRAM_ALLOC_ENTER] = l->skel->progs.alloc_enter,
@@ -23,29 +28,34 @@ struct bpf_program *loader_program(const struct loader *l, enum loader_program p
 		[PROGRAM_FLOOR_SKIP] = l->skel->progs.floor_skip,
 		[PROGRAM_STACK] = l->skel->progs.probe_stack,
 		[PROGRAM_DIRECT_LOOK] = l->skel->progs.direct_look,
-		[PROGRAM_MMAP_ENTER] = l->skel->progs.mmap_enter,
-		[PROGRAM_MMAP_EXIT] = l->skel->progs.mmap_exit,
-		[PROGRAM_MUNMAP_ENTER] = l->skel->progs.munmap_enter,
-		[PROGRAM_MUNMAP_EXIT] = l->skel->progs.munmap_exit,
-		[PROGRAM_MREMAP_ENTER] = l->skel->progs.mremap_enter,
-		[PROGRAM_MREMAP_EXIT] = l->skel->progs.mremap_exit,
-		[PROGRAM_BRK_ENTER] = l->skel->progs.brk_enter,
-		[PROGRAM_BRK_EXIT] = l->skel->progs.brk_exit,
+		[PROGRAM_MMAP_ENTER] = AT_CALL(mmap_enter),
+		[PROGRAM_MMAP_EXIT] = AT_CALL(mmap_exit),
+		[PROGRAM_MUNMAP_ENTER] = AT_CALL(munmap_enter),
+		[PROGRAM_MUNMAP_EXIT] = AT_CALL(munmap_exit),
+		[PROGRAM_MREMAP_ENTER] = AT_CALL(mremap_enter),
+		[PROGRAM_MREMAP_EXIT] = AT_CALL(mremap_exit),
+		[PROGRAM_BRK_ENTER] = AT_CALL(brk_enter),
+		[PROGRAM_BRK_EXIT] = AT_CALL(brk_exit),
 		[PROGRAM_FAULT_MINOR] = l->skel->progs.fault_minor,
 		[PROGRAM_FAULT_MAJOR] = l->skel->progs.fault_major,
 		[PROGRAM_FORK] = l->skel->progs.proc_fork,
 		[PROGRAM_EXEC] = l->skel->progs.proc_exec,
 		[PROGRAM_EXIT] = l->skel->progs.proc_exit,
-		[PROGRAM_CODE_MUNMAP] = l->skel->progs.code_munmap,
-		[PROGRAM_CODE_MMAP] = l->skel->progs.code_mmap,
-		[PROGRAM_CODE_MREMAP] = l->skel->progs.code_mremap,
+		[PROGRAM_CODE_MUNMAP] = AT_CALL(code_munmap),
+		[PROGRAM_CODE_MMAP] = AT_CALL(code_mmap),
+		[PROGRAM_CODE_MREMAP] = AT_CALL(code_mremap),
 	};
 
 	return by_number[program];
 }
 
+struct bpf_program *loader_program(const struct loader *l, enum loader_program program)
+{
+	return version_of(l, program, l->trampolines);
+}
+
 static bool is_wanted(const struct loader *l, enum loader_program program,
-		      const struct loader_options *options, const struct kernel_features *features)
+		      const struct loader_options *options)
 {
 	switch (program) {
 	case PROGRAM_ALLOC_ENTER:
@@ -74,22 +84,55 @@ static bool is_wanted(const struct loader *l, enum loader_program program,
 		break;
 	}
 	if (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT)
-		return options->allocations && features->syscall_tracepoints;
-	return program < PROGRAM_CODE_MUNMAP || features->syscall_tracepoints;
+		return options->allocations && l->sees_calls;
+	return program < PROGRAM_CODE_MUNMAP || l->sees_calls;
 }
 
-int loader_choose_programs(const struct loader *l, const struct loader_options *options,
-			   const struct kernel_features *features)
+int loader_choose_programs(const struct loader *l, const struct loader_options *options)
 {
 	int i, err;
 
 	for (i = 0; i < PROGRAM_NR; i++) {
-		err = bpf_program__set_autoload(loader_program(l, i),
-						is_wanted(l, i, options, features));
+		err = bpf_program__set_autoload(version_of(l, i, !l->trampolines), false);
+		if (!err)
+			err = bpf_program__set_autoload(loader_program(l, i),
+							is_wanted(l, i, options));
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+bool loader_sees_calls(const struct loader *l)
+{
+	return l->sees_calls;
+}
+
+bool loader_has_trampolines(const struct loader *l)
+{
+	return l->trampolines;
+}
+
+static bool is_at_call(enum loader_program program)
+{
+	return (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT) ||
+	       program >= PROGRAM_CODE_MUNMAP;
+}
+
+uint64_t loader_calls_missed(const struct loader *l)
+{
+	uint64_t sum = 0;
+	int i, fd;
+
+	for (i = 0; i < PROGRAM_NR && l->trampolines; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t bytes = sizeof(info);
+
+		fd = is_at_call(i) ? loader_program_fd(l, i) : -1;
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &bytes))
+			sum += info.recursion_misses;
+	}
+	return sum;
 }
 
 enum attach_kind loader_choose_kind(enum attach_kind best, const struct kernel_features *features)

@@ -51,6 +51,7 @@ add_program() { # FILE, with the libraries that it needs
 cp "$busybox" "$root/bin/busybox"
 add_program "$SEEP"
 add_program "$BUILD/tests/e2e/families"
+add_program "$BUILD/tests/e2e/cases"
 cat >"$root/init" <<'END'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -68,6 +69,7 @@ poweroff -f
 END
 chmod +x "$root/init"
 yes leak | head -n 50 >"$root/work"
+printf 'edge_28_unmap\nedge_28_mremap\n' >"$root/mappings"
 
 # run NAME COMMAND: what it writes to /tmp/out is the result called NAME.
 run() {
@@ -82,6 +84,8 @@ run checked "$leaks $unlimited --check-stacks -- /bin/families </work"
 run sampled "$leaks $unlimited --sample 1K -- /bin/families </work"
 # One that is there before has the probes set in its libc.
 run everybody "sleep 100 | families & (until grep -q attached /tmp/said; do sleep 1; done; families </work; families </work) >/dev/null & $leaks $unlimited -a -d 10"
+# It waits for more, so that what it has mapped is there at the end.
+run mappings "mkfifo /tmp/more; exec 9<>/tmp/more; cat /mappings >&9; $leaks $unlimited -d 10 -- /bin/cases </tmp/more"
 run governed "$leaks --max-overhead 5% -- /bin/families </work"
 run faults "seep faults --json -o /tmp/out -- /bin/families </work"
 
@@ -117,6 +121,12 @@ holds "a command: every block" exact "$balance and ($leaked) == 8000 and .balanc
 holds "a command: its stacks, walked twice" checked "$balance and ($leaked) == 8000 and .losses.memo_wrong == null"
 holds "a command, sampled: every call counted" sampled ".complete and .balance.exact_calls == 18200"
 holds "all processes: every block of both" everybody "$balance and .balance.allocs == 2 * 18200"
+# mapped FUNCTION PAGES: as in tests/e2e/edge.sh
+mapped() {
+	echo "([.mappings[] | select(any(.stack[]; .function == \"$1\")) | .live_bytes] | add) == $2 * 4096"
+}
+holds "mappings, of which parts go" mappings ".complete and $(mapped edge_28_holes 65) and $(mapped edge_28_several 14)"
+holds "mappings that move" mappings "$(mapped edge_28_resized 122)"
 holds "under a limit" governed "$balance and (.governor.steps | length) > 0"
 holds "page faults" faults ".complete and .balance.faults > 0 and .balance.lost_events == 0"
 

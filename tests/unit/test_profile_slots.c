@@ -166,6 +166,17 @@ static void test_unfollowed(void **state)
 	assert_non_null(strstr(f->report.incomplete_why, "not followed"));
 }
 
+static void test_calls_missed(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(stream_target(&f->stream, FIRST, 100, "first"), 0);
+	assert_int_equal(stream_mark(&f->stream, RECORD_END, END_CALLS_MISSED, STREAM_S), 0);
+	(void)reported(f, 100);
+	assert_false(f->report.complete);
+	assert_non_null(strstr(f->report.incomplete_why, "mappings may be missing"));
+}
+
 #define case_of(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -173,7 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		case_of(test_one_after_the_other), case_of(test_late_events),
 		case_of(test_announced),	   case_of(test_same_process),
-		case_of(test_unfollowed),
+		case_of(test_unfollowed),	   case_of(test_calls_missed),
 	};
 
 	return cmocka_run_group_tests_name("profile_slots", tests, NULL, NULL);
