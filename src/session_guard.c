@@ -110,8 +110,13 @@ static int stop_watching(struct session *s)
 
 static int start_watching(struct session *s)
 {
-	int err = session_turn_on(s);
+	long nr = ring_set_drain(s->rings);
+	int err = nr < 0 ? (int)nr : 0;
 
+	if (!err) {
+		session_catch_up(s);
+		err = session_turn_on(s);
+	}
 	s->watched_ns = session_now_ns();
 	loader_watch(s->loader, s->watched_ns);
 	guard_turned(s->guard->guard, s->watched_ns, true);
@@ -170,8 +175,14 @@ static void say_step(const struct session *s, const struct governor_step *step)
 			 why_name[step->why]);
 }
 
+bool session_walks_stacks(const struct session *s)
+{
+	return !s->guard || !s->armed || !s->is_unwatched || s->guard->faults_in ||
+	       session_usdt_is_used(s);
+}
+
 /* Does what the guard has decided, if it differs from what is done. */
-static int take_step(struct session *s, const struct governor_step *step)
+static int do_step(struct session *s, const struct governor_step *step)
 {
 	struct session_guard *g = s->guard;
 	bool is_other = step->mode != g->step.mode || step->period_bytes != g->step.period_bytes;
@@ -192,6 +203,14 @@ static int take_step(struct session *s, const struct governor_step *step)
 		return err ? err : feed_step(s, s->watched_ns);
 	}
 	return !err && is_other ? feed_step(s, session_now_ns()) : err;
+}
+
+static int take_step(struct session *s, const struct governor_step *step)
+{
+	int err = do_step(s, step);
+
+	session_pause_unwinder(s);
+	return err;
 }
 
 /* --- the guard's questions --- */

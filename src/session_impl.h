@@ -154,6 +154,8 @@ int session_count_calls(struct session *s, struct callrate *out);
 int session_guard_begin(struct session *s);
 /* When the stream has begun, before anything is armed. */
 int session_guard_arm(struct session *s);
+/* Whether any stack is walked at present. */
+bool session_walks_stacks(const struct session *s);
 /* After session_count(), or when counters have been fed. */
 int session_guard_tick(struct session *s);
 /* Between two of the ticks of the session. */
@@ -167,6 +169,10 @@ void session_guard_release(struct session *s);
 int session_start_unwinder(struct session *s);
 /* New code of targets is then told by s->watch; if that fails, everything goes on without it. */
 int session_watch_code(struct session *s);
+/* Tables are made while stacks are walked. */
+void session_pause_unwinder(struct session *s);
+/* Before they are walked again: tables for who is there now. */
+void session_catch_up(struct session *s);
 /* Makes its tables, soon. */
 void session_look_at_code(struct session *s, const struct session_target *t);
 void session_note_mappings(struct session *s);

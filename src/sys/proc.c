@@ -204,6 +204,16 @@ int proc_read_info(pid_t tgid, struct proc_info *out)
 	return 0;
 }
 
+int proc_read_stat(pid_t tgid, struct proc_info *out)
+{
+	struct proc_info info = {.tgid = tgid, .seccomp = -1};
+	int error = read_stat(tgid, &info);
+
+	if (!error)
+		*out = info;
+	return error;
+}
+
 int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns)
 {
 	struct proc_info info = {0};

@@ -29,6 +29,9 @@ struct proc_info {
 /* -ESRCH also when tgid is the id of a thread that is not the first of its process. */
 int proc_read_info(pid_t tgid, struct proc_info *out);
 
+/* What one read tells, of who is known to be a process: without seccomp and is_32bit. */
+int proc_read_stat(pid_t tgid, struct proc_info *out);
+
 /* Those of it that change, with who it is: one read. */
 int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns);
 
