@@ -53,7 +53,8 @@ struct session {
 	struct process_cgroup cgroup; /* fd -1: none */
 	uint32_t *dead;		      /* a ring: the last MAX_DEAD incarnations that have ended */
 	size_t nr_dead;
-	size_t next_counted; /* of target: whose turn it is to have its counters read */
+	size_t nr_dead_named; /* nr_dead when names were last asked for */
+	size_t next_counted;  /* of target: whose turn it is to have its counters read */
 	uint64_t next_sync_ns, swept_ns;
 	uint64_t lost_synced;	 /* loader_lost_events() when targets were last compared */
 	uint32_t missing_synced; /* loader_slots_missing(), likewise */

@@ -213,6 +213,7 @@ static int make_parts(struct unwinder *u)
 {
 	int error = processes_init(&u->processes, &u->maps, u->options.max_bytes);
 
+	u->processes.is_brief = u->options.watch && u->options.settle_ns;
 	if (!error)
 		error = queue_init(&u->queue, u->maps.nr_slots);
 	if (error)
