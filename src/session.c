@@ -20,6 +20,8 @@
 #define PROGRESS_TICKS 10
 #define REST_NS 2000000
 #define QUIET_REST_NS 20000000 /* the same while no stacks are walked */
+#define LIVELY_MS 1	       /* who has just started is looked at soon after the next one */
+#define LIVELY_NS 100000000u
 #define TABLES_WAIT_MS 3000
 #define NAMES_WAIT_NS 2000000000ull
 
@@ -286,15 +288,24 @@ static void rest(const struct session *s)
 		(void)nanosleep(&pause, NULL);
 }
 
+/* Whether more processes are likely to come and go, of which not each will wake us. */
+static bool is_lively(const struct session *s)
+{
+	return session_is_for_all(s) && session_walks_stacks(s) &&
+	       session_now_ns() - s->life_ns < LIVELY_NS;
+}
+
 static int loop(struct session *s)
 {
 	struct epoll_event event[8];
 	int nr, i, err = 0;
 
 	while (!err && !s->stopping && !is_over(s)) {
-		nr = epoll_wait(s->epoll, event, 8, -1);
+		nr = epoll_wait(s->epoll, event, 8, is_lively(s) ? LIVELY_MS : -1);
 		if (nr < 0 && errno != EINTR)
 			return -errno;
+		if (!nr)
+			err = on_event(s, SOURCE_RINGS);
 		for (i = 0; i < nr && !err; i++)
 			err = on_event(s, event[i].data.u64);
 		rest(s);

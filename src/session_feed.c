@@ -281,9 +281,11 @@ static int note_record(struct session *s, const struct event_head *head, const v
 	case EVENT_BRK:
 		return learn_stack(s, head->proc, ((const struct event_vm *)record)->stack);
 	case EVENT_FORK:
+		s->life_ns = session_now_ns();
 		session_on_fork(s, record);
 		return s->feed_error;
 	case EVENT_EXEC:
+		s->life_ns = session_now_ns();
 		session_on_exec(s, record);
 		return s->feed_error;
 	case EVENT_EXIT:

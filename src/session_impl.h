@@ -81,6 +81,7 @@ struct session {
 	uint64_t report_due_ns, wanted_ns;
 	uint64_t lost_seen; /* loader_lost_events() at the last resync */
 	uint64_t next_resync_ns;
+	uint64_t life_ns; /* when it was last heard of a process that starts */
 	unsigned int ticks;
 	int feed_error;
 };
