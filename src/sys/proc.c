@@ -214,18 +214,6 @@ int proc_read_stat(pid_t tgid, struct proc_info *out)
 	return error;
 }
 
-int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns)
-{
-	struct proc_info info = {0};
-	int error = read_stat(tgid, &info);
-
-	if (error)
-		return error;
-	*start_ticks = info.start_ticks;
-	*cpu_ns = info.cpu_ns;
-	return 0;
-}
-
 void proc_parse_guards(const char *status, struct proc_guards *guards)
 {
 	long seccomp = 0, tracer = 0;

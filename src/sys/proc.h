@@ -32,9 +32,6 @@ int proc_read_info(pid_t tgid, struct proc_info *out);
 /* What one read tells, of who is known to be a process: without seccomp and is_32bit. */
 int proc_read_stat(pid_t tgid, struct proc_info *out);
 
-/* Those of it that change, with who it is: one read. */
-int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns);
-
 /*
  * What stands in the way of probes in a process. A thread may have any of it without the others: what one has, counts.
  */
