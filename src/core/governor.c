@@ -69,6 +69,14 @@ static void average(double *mean, double value, double weight)
 	*mean += weight * (value - *mean);
 }
 
+/* What seep itself has taken of the same CPUs. At the beginning it makes tables, and that is soon over. */
+static double own_ns(const struct governor *g, const struct governor_input *in)
+{
+	bool is_beginning = g->time_ns - g->start_ns < PATIENCE_NS && !is_windows(g);
+
+	return g->options.pays_own && !is_beginning ? (double)in->own_cpu_ns : 0;
+}
+
 static void book(struct governor *g, const struct governor_input *in, double interval_ns,
 		 double spent_ns)
 {
@@ -355,7 +363,7 @@ enum governor_action governor_tick(struct governor *g, const struct governor_inp
 		if (in->cpu_ns && spent_ns > (double)in->cpu_ns)
 			spent_ns = (double)in->cpu_ns;
 		rates = governor_rates_of_input(g, in, interval_ns, spent_ns);
-		book(g, in, interval_ns, spent_ns);
+		book(g, in, interval_ns, spent_ns + own_ns(g, in));
 		if (governor_sees_calls(g, g->at))
 			note_window(g, &rates);
 		action = tick_down(g, in, &rates, &why);

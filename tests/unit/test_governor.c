@@ -42,7 +42,7 @@ struct world {
 	uint64_t leaving_ns; /* how long probes that were told to go still act */
 	double spent_ns, cpu_ns;
 	double paid_ns; /* what the share is of: cpu_ns, a fifth of a CPU at least */
-	double own_memory, own_cpu_of_call_ns;
+	double own_memory, own_cpu_of_call_ns, own_ns;
 	unsigned int nr_steps, nr_windows, nr_counts;
 	uint64_t in_mode_ns[STEP_DETACHED + 1];
 	uint64_t open_ns; /* in windows */
@@ -95,6 +95,7 @@ static void run_part(struct world *w, const struct load *load, bool in, uint64_t
 	input->hits[GOVERNOR_FREE] += (uint64_t)pairs;
 	input->call_bytes += (uint64_t)(pairs * load->bytes);
 	input->own_cpu_ns += (uint64_t)(pairs * share * w->own_cpu_of_call_ns);
+	w->own_ns += pairs * share * w->own_cpu_of_call_ns;
 }
 
 static struct governor_count count_calls(const struct world *w, const struct load *load)
