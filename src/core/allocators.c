@@ -58,8 +58,9 @@ static const struct allocator_family rust_family = {"rust", no_marker, false, tr
 
 /* How names begin that are not just malloc & co. with something before. */
 #define HEAD_BYTES 3
-static const char head[][HEAD_BYTES + 1] = {"_Zn", "_Zd", "mi_", "tc_", "TCM", "Mal", "tcm", "__s", "__r",
-			       "__l", "__d", "__p", "__e", "_dl", "mal", "gnu", "pth"};
+static const char head[][HEAD_BYTES + 1] = {"_Zn", "_Zd", "mi_", "tc_", "TCM", "Mal",
+					    "tcm", "__s", "__r", "__l", "__d", "__p",
+					    "__e", "_dl", "mal", "gnu", "pth"};
 
 struct symbols {
 	const struct allocator_symbol *item;

@@ -83,7 +83,7 @@ struct governor_options {
 	uint64_t sample_bytes;	   /* the richest that was asked for; 1: every allocation */
 	bool has_windows;	   /* probes go in and out in a moment */
 	bool has_faults;	   /* page faults can be followed alone */
-	bool pays_own;	   /* the share is of all CPUs: what seep itself uses is out of it, too */
+	bool pays_own;	    /* the share is of all CPUs: what seep itself uses is out of it, too */
 	uint64_t detach_ns; /* how long probes still act after they were told to go; 0: 30 ms */
 	double cost_ns[GOVERNOR_HIT_NR];
 };
