@@ -18,7 +18,7 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
-#define REST_NS 2000000
+#define REST_NS 1000000
 #define QUIET_REST_NS 20000000 /* the same while no stacks are walked */
 #define LIVELY_MS 1	       /* who has just started is looked at soon after the next one */
 #define LIVELY_NS 100000000u

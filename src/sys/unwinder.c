@@ -137,12 +137,13 @@ static void wait_for_requests(struct unwinder *u, uint64_t due_ns)
 
 	if (looks_for_news && due_ns > now + NEWS_EVERY_NS)
 		due_ns = now + NEWS_EVERY_NS;
-	pause = clock_time_of(due_ns > now ? due_ns - now : 0);
 	note_stats(u, true);
 	(void)pthread_cond_broadcast(&u->idle);
 	(void)pthread_mutex_unlock(&u->lock);
 	if (looks_for_news)
 		(void)nanosleep(&settle, NULL);
+	now = clock_now_ns();
+	pause = clock_time_of(due_ns > now ? due_ns - now : 0);
 	if (ppoll(poller, 2, due_ns == UINT64_MAX ? NULL : &pause, NULL) > 0 && poller[0].revents)
 		(void)!read(u->wake, &nr, sizeof(nr)); /* what it says is in the queue */
 	(void)pthread_mutex_lock(&u->lock);
