@@ -26,13 +26,19 @@ static void copy_text(char **to, const char *from)
 	*to = copy;
 }
 
-void session_read_texts(struct session_target *t)
+/* Of very many processes in a moment it takes as long as all else. A capture may be asked later. */
+static bool wants_cgroups(const struct session *s)
+{
+	return s->cli->by == BY_CGROUP || s->cli->capture;
+}
+
+void session_read_texts(const struct session *s, struct session_target *t)
 {
 	char text[4096];
 
 	if (!proc_read_exe(t->tgid, text, sizeof(text)))
 		copy_text(&t->exe, text);
-	if (!process_cgroup_read(t->tgid, text, sizeof(text)))
+	if (wants_cgroups(s) && !process_cgroup_read(t->tgid, text, sizeof(text)))
 		copy_text(&t->cgroup, text);
 }
 
@@ -49,7 +55,7 @@ static void identify(struct session *s, struct session_target *t, const struct e
 	if (proc_read_stat(t->tgid, &t->info))
 		t->info = (struct proc_info){.tgid = t->tgid};
 	else
-		session_read_texts(t);
+		session_read_texts(s, t);
 	if (!t->info.comm[0])
 		set_comm(t, e->comm);
 }
@@ -124,10 +130,10 @@ static void settle(struct session *s, struct session_target *t)
 }
 
 /* Of a new image. What is over by now is what the kernel has told of. */
-static void read_new_texts(struct session_target *t)
+static void read_new_texts(const struct session *s, struct session_target *t)
 {
 	copy_text(&t->exe, NULL);
-	session_read_texts(t);
+	session_read_texts(s, t);
 	if (!t->exe)
 		copy_text(&t->exe, t->program);
 }
@@ -157,7 +163,7 @@ void session_on_exec(struct session *s, const struct event_proc *e)
 		if (e->parent_tgid != e->tgid)
 			session_drop_links(s, t->slot);
 		session_bury(s, t->proc);
-		read_new_texts(t);
+		read_new_texts(s, t);
 	}
 	t->proc = e->head.proc;
 	t->stale = true;

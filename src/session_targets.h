@@ -81,8 +81,8 @@ int session_find_others(struct session *s);
 
 /* session_follow.c: processes that come and go */
 
-/* Its program and its control group, as far as they can be read. */
-void session_read_texts(struct session_target *t);
+/* Its program, and its control group if that will be shown, as far as they can be read. */
+void session_read_texts(const struct session *s, struct session_target *t);
 /* The kernel has told what its image is. */
 void session_note_program(struct session *s, struct session_target *t, const char *path);
 void session_on_fork(struct session *s, const struct event_proc *e);
