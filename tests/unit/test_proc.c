@@ -587,6 +587,34 @@ static void test_stat(void **state)
 	assert_int_equal(stat.seccomp, -1);
 }
 
+static void test_code_alone(void **state)
+{
+	struct proc_maps all, code;
+	size_t nr = 0;
+
+	(void)state;
+	proc_maps_init(&all);
+	proc_maps_init(&code);
+	assert_int_equal(proc_maps_read_code(&code, getpid()), 0);
+	assert_int_equal(proc_maps_read(&all, getpid()), 0);
+	for (size_t i = 0; i < all.nr; i++) {
+		if (!all.item[i].exec)
+			continue;
+		assert_true(nr < code.nr);
+		assert_int_equal(code.item[nr].start, all.item[i].start);
+		assert_int_equal(code.item[nr].end, all.item[i].end);
+		assert_int_equal(code.item[nr].inode, all.item[i].inode);
+		assert_string_equal(code.item[nr].path, all.item[i].path);
+		nr++;
+	}
+	assert_int_equal(code.nr, nr);
+	assert_in_range(nr, 3, all.nr - 3);
+	assert_int_equal(proc_maps_read_code(&code, 0x7fffffff), -ESRCH);
+	assert_int_equal(code.nr, nr);
+	proc_maps_release(&all);
+	proc_maps_release(&code);
+}
+
 /* What a process has mapped that has gone: the file at the path, if it is that. */
 static void test_open_left(void **state)
 {
@@ -805,6 +833,7 @@ int main(void)
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_code_alone),
 		cmocka_unit_test(test_open_left),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_read_and_open),
