@@ -16,7 +16,8 @@
 #include "parse.h"
 #include "session_impl.h"
 
-#define MAX_CLOSE 16 /* targets that are looked at more often than others */
+#define MAX_CLOSE 16	  /* targets that are looked at more often than others */
+#define BURST_EVENTS 2000 /* between two looks: some milliseconds of the targets' time */
 #define MAX_PERIODS 64
 
 struct session_guard {
@@ -30,7 +31,7 @@ struct session_guard {
 	struct attach faults;
 	pid_t *tgid;
 	size_t cap_tgids;
-	uint64_t tick_ns;
+	uint64_t nr_events; /* as read when it was last looked whether there are many */
 };
 
 /* --- what is followed --- */
@@ -283,13 +284,21 @@ int session_guard_tick(struct session *s)
 	return 0;
 }
 
-/* A burst is noticed the sooner for it. With many targets reading their counters would cost too much. */
+static bool is_burst(struct session *s)
+{
+	uint64_t before = s->guard->nr_events;
+
+	s->guard->nr_events = profile_nr_events(s->profile);
+	return s->guard->nr_events - before > BURST_EVENTS;
+}
+
+/* A burst is noticed the sooner for it. With many targets their counters are read only if there seems to be one. */
 int session_guard_tick_early(struct session *s)
 {
 	int err;
 
 	(void)loader_grow_blocks(s->loader);
-	if (!s->guard || s->nr_targets > MAX_CLOSE)
+	if (!s->guard || (!is_burst(s) && s->nr_targets > MAX_CLOSE))
 		return 0;
 	err = session_count(s);
 	return err ? err : session_guard_tick(s);
