@@ -208,6 +208,8 @@ static int tick(struct session *s)
 	now_ns = session_now_ns();
 	if (!err)
 		err = session_feed_head(s, RECORD_TICK, 0, now_ns);
+	if (!err)
+		err = session_feed_names(s);
 	if (err)
 		return err;
 	if (s->cli->duration_ns && now_ns - s->start_ns >= s->cli->duration_ns)
@@ -217,8 +219,7 @@ static int tick(struct session *s)
 		s->report_due = s->options->emit && !s->options->quiet;
 		s->next_report_ns += s->cli->interval_ns;
 	}
-	err = session_feed_names(s); /* which know of the report */
-	return err ? err : report_if_due(s);
+	return report_if_due(s);
 }
 
 bool session_take_signal(struct session *s)

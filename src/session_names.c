@@ -160,11 +160,12 @@ static void want_name(uint32_t proc, uint64_t address, void *arg)
 
 /*
  * With all processes probed there are very many stacks, the same ones again in each process, and reading names would take
- * their time: it waits until somebody is to see them, or what tells of processes that have ended is about to be dropped.
+ * their time. If there will be no report but the last, it waits for that, unless what tells of processes that have ended
+ * is about to be dropped.
  */
 static bool may_wait(const struct session *s)
 {
-	return session_is_for_all(s) && s->armed && !s->report_due &&
+	return session_is_for_all(s) && s->armed && !s->cli->interval_ns &&
 	       s->nr_dead - s->nr_dead_named < MAX_DEAD / 2;
 }
 
