@@ -7,6 +7,15 @@
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
+/*
+ * Waking the reader takes some 10 us on a virtual machine, which are the process's. With very many processes the first
+ * event does that after the reader has read all, and others wait for the reader to look again.
+ */
+static __always_inline __u64 wakeup_flags(void)
+{
+	return follow.all || follow.cgroup ? 0 : BPF_RB_FORCE_WAKEUP;
+}
+
 static __always_inline void proc_send(__u16 kind, __u16 flags, __u32 proc, __u32 tgid,
 				      __u32 parent_tgid)
 {
@@ -25,7 +34,7 @@ static __always_inline void proc_send(__u16 kind, __u16 flags, __u32 proc, __u32
 	e->tgid = tgid;
 	e->parent_tgid = parent_tgid;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
-	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(e, wakeup_flags());
 }
 
 static __always_inline struct slot_value *target_slot(__u32 tgid, __u32 *nr)

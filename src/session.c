@@ -18,7 +18,10 @@
 #include "session_impl.h"
 
 #define PROGRESS_TICKS 10
-#define REST_NS 2000000
+#define REST_NS 1000000
+#define QUIET_REST_NS 20000000 /* the same while no stacks are walked */
+#define LIVELY_MS 1	       /* who has just started is looked at soon after the next one */
+#define LIVELY_NS 100000000u
 #define TABLES_WAIT_MS 3000
 #define NAMES_WAIT_NS 2000000000ull
 
@@ -139,6 +142,7 @@ static int arm(struct session *s)
 		return err;
 	loader_arm(s->loader, true);
 	s->armed = true;
+	session_pause_unwinder(s);
 	err = session_find_others(s);
 	if (!err)
 		err = session_refresh_stale(s);
@@ -251,8 +255,12 @@ static int on_event(struct session *s, uint64_t source)
 			return 0;
 		if (++s->ticks % (PROGRESS_TICKS * GUARD_TICKS) == 0)
 			session_show_progress(s);
-		if (session_is_for_all(s) && s->watch)
-			session_take_mappings(s); /* which wake nobody there */
+		if (session_is_for_all(s) && s->watch) { /* which wakes nobody there */
+			nr = ring_set_drain(s->rings);	 /* whose they are */
+			if (nr < 0)
+				return (int)nr;
+			session_take_mappings(s);
+		}
 		return s->ticks % GUARD_TICKS ? session_guard_tick_early(s) : tick(s);
 	case SOURCE_SIGNAL:
 		(void)session_take_signal(s);
@@ -274,10 +282,18 @@ static int on_event(struct session *s, uint64_t source)
 /* Being woken costs who wakes us, too: with very many processes it is not done for each that starts or ends. */
 static void rest(const struct session *s)
 {
-	const struct timespec pause = {.tv_nsec = REST_NS};
+	const struct timespec pause = {.tv_nsec =
+					       session_walks_stacks(s) ? REST_NS : QUIET_REST_NS};
 
 	if (session_is_for_all(s))
 		(void)nanosleep(&pause, NULL);
+}
+
+/* Whether more processes are likely to come and go, of which not each will wake us. */
+static bool is_lively(const struct session *s)
+{
+	return session_is_for_all(s) && session_walks_stacks(s) &&
+	       session_now_ns() - s->life_ns < LIVELY_NS;
 }
 
 static int loop(struct session *s)
@@ -286,9 +302,11 @@ static int loop(struct session *s)
 	int nr, i, err = 0;
 
 	while (!err && !s->stopping && !is_over(s)) {
-		nr = epoll_wait(s->epoll, event, 8, -1);
+		nr = epoll_wait(s->epoll, event, 8, is_lively(s) ? LIVELY_MS : -1);
 		if (nr < 0 && errno != EINTR)
 			return -errno;
+		if (!nr)
+			err = on_event(s, SOURCE_RINGS);
 		for (i = 0; i < nr && !err; i++)
 			err = on_event(s, event[i].data.u64);
 		rest(s);

@@ -25,6 +25,8 @@
  * kernel has told of.
  */
 #define REFRESH_MANY_NS 20000000ull
+/* The same while no stacks are walked. */
+#define REFRESH_QUIET_NS 1000000000ull
 #define MAX_FRESH 32
 /* A command waits so long at most for the tables of its files. */
 #define MAX_PRELOAD_MS 2000
@@ -122,6 +124,8 @@ static uint64_t refresh_pause(const struct session *s, const struct session_targ
 
 	if (s->stopping) /* a last look, however short ago the one before was */
 		return 0;
+	if (session_is_for_all(s) && !session_walks_stacks(s))
+		return REFRESH_QUIET_NS;
 	if (session_is_for_all(s))
 		return pause_ns > REFRESH_MANY_NS ? REFRESH_NS : REFRESH_MANY_NS;
 	if (t->exec_ns && now_ns - t->exec_ns < YOUNG_NS)

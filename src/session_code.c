@@ -8,6 +8,7 @@
 /* A program maps its libraries one after the other. With very many programs each is looked at when it has most of them. */
 #define SETTLE_NS 1000000u
 #define TABLES_FIRST_MS 2
+#define CATCH_UP_MS 20
 #define MAX_TOLD 1024 /* mappings of one process; of one that goes on, all are read sooner */
 
 /* The unwinder reads files of targets: it keeps no rights that it can do without. */
@@ -58,6 +59,22 @@ void session_look_at_code(struct session *s, const struct session_target *t)
 		log_debug("no memory to look at what %d maps", (int)t->tgid);
 }
 
+/* Between windows nobody walks stacks. Of processes that are over before the next one nothing is to be known. */
+void session_pause_unwinder(struct session *s)
+{
+	unwinder_pause(s->unwinder, session_is_for_all(s) && !session_walks_stacks(s));
+}
+
+/* Those that a window will find. */
+void session_catch_up(struct session *s)
+{
+	if (!session_is_for_all(s))
+		return;
+	session_note_mappings(s);
+	unwinder_pause(s->unwinder, false);
+	(void)unwinder_wait(s->unwinder, CATCH_UP_MS);
+}
+
 static void note_change(struct session *s, struct session_target *t)
 {
 	if (t->gone)
@@ -95,6 +112,8 @@ static int on_mapping(const struct watch_mapping *mapping, void *arg)
 		return 0;
 	if (session_is_open(s))
 		note_mapping(t, mapping);
+	if (session_is_open(s) && mapping->is_program)
+		session_note_program(s, t, mapping->path);
 	note_change(s, t);
 	return 0;
 }

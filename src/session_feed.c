@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "array.h"
+#include "cputime.h"
 #include "log.h"
 
 #define COUNTED_AT_ONCE 64
@@ -152,10 +153,9 @@ static int feed_cpu_time(struct session *s, const struct session_target *t)
 {
 	struct record_cpu_time cpu = {
 		.head = {.kind = RECORD_CPU_TIME, .proc = t->proc, .time_ns = session_now_ns()}};
-	uint64_t start_ticks, cpu_ns;
+	uint64_t cpu_ns;
 
-	if (t->gone || proc_read_cpu(t->tgid, &start_ticks, &cpu_ns) ||
-	    start_ticks != t->info.start_ticks)
+	if (t->gone || cputime_of(t->tgid, &cpu_ns))
 		return 0;
 	cpu.cpu_ns = cpu_ns;
 	return session_feed(s, &cpu, sizeof(cpu));
@@ -281,9 +281,11 @@ static int note_record(struct session *s, const struct event_head *head, const v
 	case EVENT_BRK:
 		return learn_stack(s, head->proc, ((const struct event_vm *)record)->stack);
 	case EVENT_FORK:
+		s->life_ns = session_now_ns();
 		session_on_fork(s, record);
 		return s->feed_error;
 	case EVENT_EXEC:
+		s->life_ns = session_now_ns();
 		session_on_exec(s, record);
 		return s->feed_error;
 	case EVENT_EXIT:

@@ -62,7 +62,7 @@ static int add_target(struct session *s, pid_t tgid)
 	if (!t)
 		return -ENOMEM;
 	t->info = info;
-	session_read_texts(t);
+	session_read_texts(s, t);
 	t->pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);
 	return t->pidfd < 0 ? say_why(tgid, -errno) : 0;
 }
@@ -148,7 +148,7 @@ static int add_matching(struct session *s, pid_t tgid)
 	if (!t)
 		return -ENOMEM;
 	t->info = info;
-	session_read_texts(t);
+	session_read_texts(s, t);
 	return 0;
 }
 

@@ -26,13 +26,19 @@ static void copy_text(char **to, const char *from)
 	*to = copy;
 }
 
-void session_read_texts(struct session_target *t)
+/* Of very many processes in a moment it takes as long as all else. A capture may be asked later. */
+static bool wants_cgroups(const struct session *s)
+{
+	return s->cli->by == BY_CGROUP || s->cli->capture;
+}
+
+void session_read_texts(const struct session *s, struct session_target *t)
 {
 	char text[4096];
 
 	if (!proc_read_exe(t->tgid, text, sizeof(text)))
 		copy_text(&t->exe, text);
-	if (!process_cgroup_read(t->tgid, text, sizeof(text)))
+	if (wants_cgroups(s) && !process_cgroup_read(t->tgid, text, sizeof(text)))
 		copy_text(&t->cgroup, text);
 }
 
@@ -46,10 +52,10 @@ static void identify(struct session *s, struct session_target *t, const struct e
 {
 	if (session_set_tgid(s, t, (pid_t)e->tgid))
 		log_debug("no memory to tell of %u", e->tgid);
-	if (proc_read_info(t->tgid, &t->info))
+	if (proc_read_stat(t->tgid, &t->info))
 		t->info = (struct proc_info){.tgid = t->tgid};
 	else
-		session_read_texts(t);
+		session_read_texts(s, t);
 	if (!t->info.comm[0])
 		set_comm(t, e->comm);
 }
@@ -88,6 +94,17 @@ void session_on_fork(struct session *s, const struct event_proc *e)
 	(void)session_feed_target(s, t); /* errors are kept */
 }
 
+/* Of who goes on with a new image. What has been told of that already is among it. */
+static int copy_told(const struct session_target *t, struct proc_maps *out)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < t->told.nr && !err; i++)
+		err = proc_maps_add(out, &t->told.item[i], t->told.item[i].path);
+	return err;
+}
+
 /*
  * What an image had mapped that was over before we looked, as far as the kernel has told: files that others have mapped
  * too, and those that are where they were, have names.
@@ -95,11 +112,39 @@ void session_on_fork(struct session *s, const struct event_proc *e)
 static void settle(struct session *s, struct session_target *t)
 {
 	bool is_young = t->exec_ns && session_now_ns() - t->exec_ns < YOUNG_NS;
+	struct proc_maps told;
+	int err;
 
-	if ((t->stale || is_young) && t->told.nr && t->tgid)
-		(void)namer_add_process(s->namer, t->proc, t->tgid, &t->told);
+	proc_maps_init(&told);
+	if ((t->stale || is_young) && t->told.nr && t->tgid) {
+		err = t->gone ? 0 : copy_told(t, &told);
+		if (!err)
+			err = namer_tell_process(s->namer, t->proc, t->tgid,
+						 t->gone ? &t->told : &told);
+		if (err)
+			log_debug("no memory for the names of %d", (int)t->tgid);
+	}
+	proc_maps_release(&told);
 	t->stale = false;
 	t->exec_ns = 0; /* once is enough */
+}
+
+/* Of a new image. What is over by now is what the kernel has told of. */
+static void read_new_texts(const struct session *s, struct session_target *t)
+{
+	copy_text(&t->exe, NULL);
+	session_read_texts(s, t);
+	if (!t->exe)
+		copy_text(&t->exe, t->program);
+}
+
+void session_note_program(struct session *s, struct session_target *t, const char *path)
+{
+	copy_text(&t->program, path);
+	if (t->exe)
+		return;
+	copy_text(&t->exe, path);
+	(void)session_feed_target(s, t); /* errors are kept */
 }
 
 void session_on_exec(struct session *s, const struct event_proc *e)
@@ -118,7 +163,7 @@ void session_on_exec(struct session *s, const struct event_proc *e)
 		if (e->parent_tgid != e->tgid)
 			session_drop_links(s, t->slot);
 		session_bury(s, t->proc);
-		session_read_texts(t);
+		read_new_texts(s, t);
 	}
 	t->proc = e->head.proc;
 	t->stale = true;

@@ -16,7 +16,8 @@
 #include "parse.h"
 #include "session_impl.h"
 
-#define MAX_CLOSE 16 /* targets that are looked at more often than others */
+#define MAX_CLOSE 16	  /* targets that are looked at more often than others */
+#define BURST_EVENTS 2000 /* between two looks: some milliseconds of the targets' time */
 #define MAX_PERIODS 64
 
 struct session_guard {
@@ -30,7 +31,7 @@ struct session_guard {
 	struct attach faults;
 	pid_t *tgid;
 	size_t cap_tgids;
-	uint64_t tick_ns;
+	uint64_t nr_events; /* as read when it was last looked whether there are many */
 };
 
 /* --- what is followed --- */
@@ -110,8 +111,13 @@ static int stop_watching(struct session *s)
 
 static int start_watching(struct session *s)
 {
-	int err = session_turn_on(s);
+	long nr = ring_set_drain(s->rings);
+	int err = nr < 0 ? (int)nr : 0;
 
+	if (!err) {
+		session_catch_up(s);
+		err = session_turn_on(s);
+	}
 	s->watched_ns = session_now_ns();
 	loader_watch(s->loader, s->watched_ns);
 	guard_turned(s->guard->guard, s->watched_ns, true);
@@ -170,8 +176,14 @@ static void say_step(const struct session *s, const struct governor_step *step)
 			 why_name[step->why]);
 }
 
+bool session_walks_stacks(const struct session *s)
+{
+	return !s->guard || !s->armed || !s->is_unwatched || s->guard->faults_in ||
+	       session_usdt_is_used(s);
+}
+
 /* Does what the guard has decided, if it differs from what is done. */
-static int take_step(struct session *s, const struct governor_step *step)
+static int do_step(struct session *s, const struct governor_step *step)
 {
 	struct session_guard *g = s->guard;
 	bool is_other = step->mode != g->step.mode || step->period_bytes != g->step.period_bytes;
@@ -192,6 +204,14 @@ static int take_step(struct session *s, const struct governor_step *step)
 		return err ? err : feed_step(s, s->watched_ns);
 	}
 	return !err && is_other ? feed_step(s, session_now_ns()) : err;
+}
+
+static int take_step(struct session *s, const struct governor_step *step)
+{
+	int err = do_step(s, step);
+
+	session_pause_unwinder(s);
+	return err;
 }
 
 /* --- the guard's questions --- */
@@ -264,13 +284,21 @@ int session_guard_tick(struct session *s)
 	return 0;
 }
 
-/* A burst is noticed the sooner for it. With many targets reading their counters would cost too much. */
+static bool is_burst(struct session *s)
+{
+	uint64_t before = s->guard->nr_events;
+
+	s->guard->nr_events = profile_nr_events(s->profile);
+	return s->guard->nr_events - before > BURST_EVENTS;
+}
+
+/* A burst is noticed the sooner for it. With many targets their counters are read only if there seems to be one. */
 int session_guard_tick_early(struct session *s)
 {
 	int err;
 
 	(void)loader_grow_blocks(s->loader);
-	if (!s->guard || s->nr_targets > MAX_CLOSE)
+	if (!s->guard || (!is_burst(s) && s->nr_targets > MAX_CLOSE))
 		return 0;
 	err = session_count(s);
 	return err ? err : session_guard_tick(s);

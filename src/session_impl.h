@@ -53,7 +53,8 @@ struct session {
 	struct process_cgroup cgroup; /* fd -1: none */
 	uint32_t *dead;		      /* a ring: the last MAX_DEAD incarnations that have ended */
 	size_t nr_dead;
-	size_t next_counted; /* of target: whose turn it is to have its counters read */
+	size_t nr_dead_named; /* nr_dead when names were last asked for */
+	size_t next_counted;  /* of target: whose turn it is to have its counters read */
 	uint64_t next_sync_ns, swept_ns;
 	uint64_t lost_synced;	 /* loader_lost_events() when targets were last compared */
 	uint32_t missing_synced; /* loader_slots_missing(), likewise */
@@ -80,6 +81,7 @@ struct session {
 	uint64_t report_due_ns, wanted_ns;
 	uint64_t lost_seen; /* loader_lost_events() at the last resync */
 	uint64_t next_resync_ns;
+	uint64_t life_ns; /* when it was last heard of a process that starts */
 	unsigned int ticks;
 	int feed_error;
 };
@@ -154,6 +156,8 @@ int session_count_calls(struct session *s, struct callrate *out);
 int session_guard_begin(struct session *s);
 /* When the stream has begun, before anything is armed. */
 int session_guard_arm(struct session *s);
+/* Whether any stack is walked at present. */
+bool session_walks_stacks(const struct session *s);
 /* After session_count(), or when counters have been fed. */
 int session_guard_tick(struct session *s);
 /* Between two of the ticks of the session. */
@@ -167,6 +171,10 @@ void session_guard_release(struct session *s);
 int session_start_unwinder(struct session *s);
 /* New code of targets is then told by s->watch; if that fails, everything goes on without it. */
 int session_watch_code(struct session *s);
+/* Tables are made while stacks are walked. */
+void session_pause_unwinder(struct session *s);
+/* Before they are walked again: tables for who is there now. */
+void session_catch_up(struct session *s);
 /* Makes its tables, soon. */
 void session_look_at_code(struct session *s, const struct session_target *t);
 void session_note_mappings(struct session *s);

@@ -68,6 +68,8 @@ bool session_usdt_is_brought(struct session *s, const struct session_target *t,
 			     const struct proc_maps *maps);
 /* Takes those of a process out, SEEP_SLOT_NONE: of all. session_drop_links() does it for one. */
 void session_usdt_forget(struct session *s, uint32_t slot);
+/* Whether any process has some. */
+bool session_usdt_is_used(const struct session *s);
 /* "2 probes that it brings along (otel_memory), ..."; false: it has none. */
 bool session_usdt_describe(const struct session *s, uint32_t slot, struct strbuf *out);
 int session_usdt_feed_probes(struct session *s);

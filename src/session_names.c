@@ -158,15 +158,27 @@ static void want_name(uint32_t proc, uint64_t address, void *arg)
 		log_debug("no memory to name %#llx", (unsigned long long)address);
 }
 
+/*
+ * With all processes probed there are very many stacks, the same ones again in each process, and reading names would take
+ * their time. If there will be no report but the last, it waits for that, unless what tells of processes that have ended
+ * is about to be dropped.
+ */
+static bool may_wait(const struct session *s)
+{
+	return session_is_for_all(s) && s->armed && !s->cli->interval_ns &&
+	       s->nr_dead - s->nr_dead_named < MAX_DEAD / 2;
+}
+
 /* Looking for what has no name takes a while when there are very many stacks: first come the answers that are due. */
 int session_feed_names(struct session *s)
 {
 	uint64_t now_ns = session_now_ns();
 	int err = namer_collect(s->namer, feed_answer, s);
 
-	if (err || (namer_pending(s->namer) && now_ns - s->wanted_ns < WANT_NS))
+	if (err || may_wait(s) || (namer_pending(s->namer) && now_ns - s->wanted_ns < WANT_NS))
 		return err;
 	s->wanted_ns = now_ns;
+	s->nr_dead_named = s->nr_dead;
 	profile_unnamed(s->profile, want_name, s);
 	return 0;
 }

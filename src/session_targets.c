@@ -146,6 +146,7 @@ static void free_target(struct session_target *t)
 	proc_maps_release(&t->told);
 	free(t->exe);
 	free(t->cgroup);
+	free(t->program);
 	free(t);
 }
 

@@ -25,6 +25,7 @@ struct session_target {
 	int pidfd;	     /* -1: its end is told by the kernel's programs alone */
 	struct proc_info info;
 	char *exe, *cgroup; /* NULL: not known */
+	char *program;	    /* of the last exec that the kernel has told of; NULL */
 	struct proc_maps maps;
 	struct proc_maps told; /* what the kernel has told of it, where targets come and go */
 	uint64_t maps_hash;
@@ -80,8 +81,10 @@ int session_find_others(struct session *s);
 
 /* session_follow.c: processes that come and go */
 
-/* Its program and its control group, as far as they can be read. */
-void session_read_texts(struct session_target *t);
+/* Its program, and its control group if that will be shown, as far as they can be read. */
+void session_read_texts(const struct session *s, struct session_target *t);
+/* The kernel has told what its image is. */
+void session_note_program(struct session *s, struct session_target *t, const char *path);
 void session_on_fork(struct session *s, const struct event_proc *e);
 void session_on_exec(struct session *s, const struct event_proc *e);
 void session_on_exit(struct session *s, const struct event_proc *e);

@@ -397,6 +397,11 @@ void session_usdt_forget(struct session *s, uint32_t slot)
 	attach_release(&links);
 }
 
+bool session_usdt_is_used(const struct session *s)
+{
+	return s->usdt && s->usdt->nr_uses;
+}
+
 /* --- what is said of them --- */
 
 bool session_usdt_describe(const struct session *s, uint32_t slot, struct strbuf *out)

@@ -56,9 +56,11 @@ static const struct allocator_family families[FAMILY_NR] = {
 static const struct allocator_family unknown_family = {"unknown", no_marker, true, true};
 static const struct allocator_family rust_family = {"rust", no_marker, false, true};
 
-/* How names begin that are not just malloc & co. with something before: three bytes. */
-static const char head[][4] = {"_Zn", "_Zd", "mi_", "tc_", "TCM", "Mal", "tcm", "__s", "__r",
-			       "__l", "__d", "__p", "__e", "_dl", "mal", "gnu", "pth"};
+/* How names begin that are not just malloc & co. with something before. */
+#define HEAD_BYTES 3
+static const char head[][HEAD_BYTES + 1] = {"_Zn", "_Zd", "mi_", "tc_", "TCM", "Mal",
+					    "tcm", "__s", "__r", "__l", "__d", "__p",
+					    "__e", "_dl", "mal", "gnu", "pth"};
 
 struct symbols {
 	const struct allocator_symbol *item;
@@ -204,12 +206,15 @@ static bool is_marker(const char *name)
 	return !strcmp(name, "pthread_create") || is_rust_name(name, "__rdl_alloc");
 }
 
-static bool begins_like_one(const char *name)
+/* A program may have very many names. */
+static bool begins_like_one(const char *name, size_t bytes)
 {
 	size_t i;
 
+	if (bytes < HEAD_BYTES)
+		return false;
 	for (i = 0; i < ARRAY_SIZE(head); i++) {
-		if (!strncmp(name, head[i], strlen(head[i])))
+		if (!memcmp(name, head[i], HEAD_BYTES))
 			return true;
 	}
 	return (!strncmp(name, "_R", 2) || !strncmp(name, "_ZN7_", 5)) && strstr(name, "_rustc");
@@ -224,7 +229,7 @@ bool allocators_want(const char *name)
 		return false;
 	if (is_suffixed(name, bytes))
 		return true;
-	if (!begins_like_one(name))
+	if (!begins_like_one(name, bytes))
 		return false;
 	function = allocator_functions(&nr);
 	for (i = 0; i < nr; i++) {

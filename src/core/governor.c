@@ -69,11 +69,20 @@ static void average(double *mean, double value, double weight)
 	*mean += weight * (value - *mean);
 }
 
+/* Of what seep itself takes. At the beginning it makes tables, and that is soon over. */
+static bool pays_own(const struct governor *g)
+{
+	return is_windows(g) || g->time_ns - g->start_ns >= PATIENCE_NS;
+}
+
+/* hits_ns: what the probes took. */
 static void book(struct governor *g, const struct governor_input *in, double interval_ns,
-		 double spent_ns)
+		 double hits_ns)
 {
 	double weight = interval_ns < AVERAGE_NS ? interval_ns / AVERAGE_NS : 1, cap, floor;
 	double cpu_ns = (double)in->cpu_ns;
+	double own_ns = g->options.pays_own ? (double)in->own_cpu_ns : 0;
+	double spent_ns = hits_ns + own_ns, paid_ns = pays_own(g) ? spent_ns : hits_ns;
 
 	if (!g->total_cpu_ns)
 		weight = 1;
@@ -87,8 +96,8 @@ static void book(struct governor *g, const struct governor_input *in, double int
 		average(&g->idle_cpus, g->last_cpus, weight);
 	g->account_ns +=
 		CREDITED * g->options.max_overhead * governor_at_least(cpu_ns, interval_ns) -
-		spent_ns;
-	g->strict_ns += CREDITED * g->options.max_overhead * cpu_ns - spent_ns;
+		paid_ns;
+	g->strict_ns += CREDITED * g->options.max_overhead * cpu_ns - paid_ns;
 	cap = allowed_ns(g, CREDIT_NS);
 	if (is_windows(g) && cap < window_ns(g))
 		cap = window_ns(g);

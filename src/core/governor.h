@@ -11,7 +11,8 @@
  * night is no licence for the morning. A target that uses less than GOVERNOR_LEAST_CPUS is taken to use that much, as nobody is harmed
  * by a share of nothing; but when it becomes busy, windows are not opened, and nothing richer is tried, until the
  * strict account, which knows no least use, has paid for that too. Costs of hits are means; what they add up to is
- * never taken for more than the targets have used.
+ * never taken for more than the targets have used. Where the share is one of all CPUs, what seep itself uses is paid out
+ * as well; but with windows, which are fewer then, from the first moment on, and else after PATIENCE_NS.
  *
  * The ladder, richest first; what is not available is left out:
  *
@@ -82,6 +83,7 @@ struct governor_options {
 	uint64_t sample_bytes;	   /* the richest that was asked for; 1: every allocation */
 	bool has_windows;	   /* probes go in and out in a moment */
 	bool has_faults;	   /* page faults can be followed alone */
+	bool pays_own;	    /* the share is of all CPUs: what seep itself uses is out of it, too */
 	uint64_t detach_ns; /* how long probes still act after they were told to go; 0: 30 ms */
 	double cost_ns[GOVERNOR_HIT_NR];
 };

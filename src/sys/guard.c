@@ -316,6 +316,7 @@ int guard_new(const struct guard_options *options, struct guard **out)
 		/* perf events take 110 ms each to go */
 		.has_windows = options->link != ATTACH_PERF,
 		.has_faults = options->has_faults,
+		.pays_own = options->system_wide,
 	};
 	struct guard *g = calloc(1, sizeof(*g));
 

@@ -132,7 +132,7 @@ static void drop_overtaken(struct proc_maps *maps, uint64_t start)
 	}
 }
 
-static int add_line(struct proc_maps *maps, struct cursor line)
+static int add_line(struct proc_maps *maps, struct cursor line, bool code_only)
 {
 	struct proc_mapping mapping = {0};
 	int error;
@@ -140,6 +140,8 @@ static int add_line(struct proc_maps *maps, struct cursor line)
 	if (!take_fields(&line, &mapping) || mapping.start >= mapping.end)
 		return -EINVAL;
 	drop_overtaken(maps, mapping.start);
+	if (code_only && !mapping.exec)
+		return 0;
 	if (maps->nr == PROC_MAX_MAPPINGS)
 		return -E2BIG;
 	error = ARRAY_GROW(&maps->item, &maps->cap, maps->nr + 1);
@@ -165,7 +167,7 @@ void proc_maps_release(struct proc_maps *maps)
 	proc_maps_init(maps);
 }
 
-int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr)
+static int parse(struct proc_maps *maps, const char *text, size_t nr, bool code_only)
 {
 	struct proc_maps parsed;
 	const char *end = text + nr;
@@ -176,7 +178,7 @@ int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr)
 	while (text < end) {
 		line.at = text;
 		line.end = memchr(text, '\n', (size_t)(end - text));
-		error = line.end ? add_line(&parsed, line) : -EINVAL;
+		error = line.end ? add_line(&parsed, line, code_only) : -EINVAL;
 		if (error) {
 			proc_maps_release(&parsed);
 			return error;
@@ -188,7 +190,12 @@ int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr)
 	return 0;
 }
 
-int proc_maps_read(struct proc_maps *maps, pid_t tgid)
+int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr)
+{
+	return parse(maps, text, nr, false);
+}
+
+static int read_maps(struct proc_maps *maps, pid_t tgid, bool code_only)
 {
 	char path[64], *text;
 	size_t nr;
@@ -200,9 +207,19 @@ int proc_maps_read(struct proc_maps *maps, pid_t tgid)
 		return -ESRCH;
 	if (error)
 		return error == -EFBIG ? -E2BIG : error;
-	error = proc_maps_parse(maps, text, nr);
+	error = parse(maps, text, nr, code_only);
 	free(text);
 	return error;
+}
+
+int proc_maps_read(struct proc_maps *maps, pid_t tgid)
+{
+	return read_maps(maps, tgid, false);
+}
+
+int proc_maps_read_code(struct proc_maps *maps, pid_t tgid)
+{
+	return read_maps(maps, tgid, true);
 }
 
 const struct proc_mapping *proc_maps_find(const struct proc_maps *maps, uint64_t address)

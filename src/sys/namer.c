@@ -27,10 +27,17 @@ struct answer {
 	struct symbol_frame frame[];
 };
 
+/* What a process had mapped that is over. */
+struct told {
+	pid_t tgid;
+	struct proc_maps maps;
+};
+
 struct namer {
 	struct symbolizer *symbolizer; /* the thread's, or under `busy` */
 	pthread_t thread;
 	pthread_mutex_t busy; /* held while the symbolizer works */
+	struct map64 told;    /* under `busy`: of a key to its struct told */
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t asked, answered;
 	struct request *request; /* a queue: head..nr */
@@ -51,6 +58,32 @@ static int unnamed(uint64_t address, struct symbol_frame *frame)
 	return 1;
 }
 
+static struct told *told_of(const struct namer *n, uint32_t key)
+{
+	uint64_t at;
+
+	return map64_get(&n->told, key, &at) ? (struct told *)(uintptr_t)at : NULL;
+}
+
+static void forget_told(struct namer *n, uint32_t key, struct told *told)
+{
+	(void)map64_remove(&n->told, key);
+	proc_maps_release(&told->maps);
+	free(told);
+}
+
+/* Under `busy`: now it matters. */
+static void add_told(struct namer *n, uint32_t key)
+{
+	struct told *told = told_of(n, key);
+
+	if (!told)
+		return;
+	/* what cannot be added stays without names */
+	(void)symbolizer_add_process(n->symbolizer, key, told->tgid, &told->maps);
+	forget_told(n, key, told);
+}
+
 static struct answer *resolve(struct namer *n, const struct request *request)
 {
 	struct symbol_frame frame[SYMBOLIZE_MAX_FRAMES];
@@ -59,6 +92,7 @@ static struct answer *resolve(struct namer *n, const struct request *request)
 	int nr;
 
 	pthread_mutex_lock(&n->busy);
+	add_told(n, request->key);
 	nr = symbolizer_lookup(n->symbolizer, request->key, request->address, frame);
 	pthread_mutex_unlock(&n->busy);
 	is_stale = nr == -ESTALE;
@@ -145,6 +179,18 @@ int namer_new(const struct symbolizer_options *options, struct namer **out)
 	return err;
 }
 
+static void free_all_told(struct namer *n)
+{
+	uint64_t key, at;
+	size_t i = 0;
+
+	while (map64_next(&n->told, &i, &key, &at)) {
+		proc_maps_release(&((struct told *)(uintptr_t)at)->maps);
+		free((struct told *)(uintptr_t)at);
+	}
+	map64_release(&n->told);
+}
+
 void namer_free(struct namer *n)
 {
 	size_t i;
@@ -164,6 +210,7 @@ void namer_free(struct namer *n)
 	free(n->answer);
 	free(n->request);
 	map64_release(&n->wanted);
+	free_all_told(n);
 	symbolizer_free(n->symbolizer);
 	pthread_cond_destroy(&n->asked);
 	pthread_cond_destroy(&n->answered);
@@ -177,7 +224,28 @@ int namer_add_process(struct namer *n, uint32_t key, pid_t tgid, const struct pr
 	int err;
 
 	pthread_mutex_lock(&n->busy);
+	add_told(n, key);
 	err = symbolizer_add_process(n->symbolizer, key, tgid, maps);
+	pthread_mutex_unlock(&n->busy);
+	return err;
+}
+
+int namer_tell_process(struct namer *n, uint32_t key, pid_t tgid, struct proc_maps *maps)
+{
+	struct told *told = malloc(sizeof(*told));
+	int err = -ENOMEM;
+
+	if (!told)
+		return err;
+	pthread_mutex_lock(&n->busy);
+	add_told(n, key);
+	err = map64_put(&n->told, key, (uintptr_t)told);
+	if (!err) {
+		*told = (struct told){.tgid = tgid, .maps = *maps};
+		proc_maps_init(maps);
+	} else {
+		free(told);
+	}
 	pthread_mutex_unlock(&n->busy);
 	return err;
 }
@@ -187,6 +255,7 @@ int namer_copy_process(struct namer *n, uint32_t key, uint32_t from)
 	int err;
 
 	pthread_mutex_lock(&n->busy);
+	add_told(n, from);
 	err = symbolizer_copy_process(n->symbolizer, key, from);
 	pthread_mutex_unlock(&n->busy);
 	return err;
@@ -194,7 +263,12 @@ int namer_copy_process(struct namer *n, uint32_t key, uint32_t from)
 
 void namer_remove_process(struct namer *n, uint32_t key)
 {
+	struct told *told;
+
 	pthread_mutex_lock(&n->busy);
+	told = told_of(n, key);
+	if (told)
+		forget_told(n, key, told);
 	symbolizer_remove_process(n->symbolizer, key);
 	pthread_mutex_unlock(&n->busy);
 }

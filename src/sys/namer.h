@@ -23,6 +23,12 @@ void namer_free(struct namer *namer); /* waits for the request under way, but fo
 /* As symbolizer_add_process(), and waits for it: the files are open when it returns. */
 int namer_add_process(struct namer *namer, uint32_t key, pid_t tgid, const struct proc_maps *maps);
 
+/*
+ * The same of a process that is over, and costs nothing until one of its names is wanted, as most often none is. Its maps
+ * are taken over, which leaves none, unless that fails. 0 or -ENOMEM.
+ */
+int namer_tell_process(struct namer *namer, uint32_t key, pid_t tgid, struct proc_maps *maps);
+
 /* As symbolizer_copy_process(). */
 int namer_copy_process(struct namer *namer, uint32_t key, uint32_t from);
 

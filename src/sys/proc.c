@@ -204,16 +204,14 @@ int proc_read_info(pid_t tgid, struct proc_info *out)
 	return 0;
 }
 
-int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns)
+int proc_read_stat(pid_t tgid, struct proc_info *out)
 {
-	struct proc_info info = {0};
+	struct proc_info info = {.tgid = tgid, .seccomp = -1};
 	int error = read_stat(tgid, &info);
 
-	if (error)
-		return error;
-	*start_ticks = info.start_ticks;
-	*cpu_ns = info.cpu_ns;
-	return 0;
+	if (!error)
+		*out = info;
+	return error;
 }
 
 void proc_parse_guards(const char *status, struct proc_guards *guards)

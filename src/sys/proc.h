@@ -29,8 +29,8 @@ struct proc_info {
 /* -ESRCH also when tgid is the id of a thread that is not the first of its process. */
 int proc_read_info(pid_t tgid, struct proc_info *out);
 
-/* Those of it that change, with who it is: one read. */
-int proc_read_cpu(pid_t tgid, uint64_t *start_ticks, uint64_t *cpu_ns);
+/* What one read tells, of who is known to be a process: without seccomp and is_32bit. */
+int proc_read_stat(pid_t tgid, struct proc_info *out);
 
 /*
  * What stands in the way of probes in a process. A thread may have any of it without the others: what one has, counts.
@@ -69,6 +69,8 @@ struct proc_maps {
 #define PROC_MAX_MAPPINGS 200000
 void proc_maps_init(struct proc_maps *maps);
 int proc_maps_read(struct proc_maps *maps, pid_t tgid);
+/* Those of code alone, a fifth of them: the others are left out as they are read, which is cheaper. */
+int proc_maps_read_code(struct proc_maps *maps, pid_t tgid);
 /* Parses the text of a maps file, for tests and fuzzing: untrusted, -EINVAL on a malformed line. */
 int proc_maps_parse(struct proc_maps *maps, const char *text, size_t nr);
 const struct proc_mapping *proc_maps_find(const struct proc_maps *maps,

@@ -25,11 +25,11 @@ struct unwinder {
 	bool is_started;
 	int wake; /* an eventfd: the queue has grown, or stop is set */
 
-	pthread_mutex_t lock; /* of the next five */
+	pthread_mutex_t lock; /* of the next six */
 	pthread_cond_t idle;
 	struct queue queue;
 	uint32_t nr_asked; /* slots beyond were never asked for */
-	bool stop;
+	bool stop, is_paused;
 	struct unwinder_stats stats; /* pending: without what is queued */
 
 	/* the thread's */
@@ -58,6 +58,8 @@ static bool take_request(struct unwinder *u, uint32_t *slot, struct request *req
 	uint64_t now = clock_now_ns(), slot_due_ns;
 
 	*due_ns = UINT64_MAX;
+	if (u->is_paused)
+		return false;
 	if (processes_have_work(&u->processes) && u->looks >= LOOKS_BEFORE_FILE)
 		return false;
 	for (uint32_t nr = u->queue.nr; nr && queue_pop(&u->queue, slot); nr--) {
@@ -129,17 +131,19 @@ static void wait_for_requests(struct unwinder *u, uint64_t due_ns)
 		{.fd = u->wake, .events = POLLIN},
 		{.fd = u->watch ? watch_fd(u->watch) : -1, .events = POLLIN},
 	};
+	bool looks_for_news = u->options.settle_ns && !u->is_paused;
 	uint64_t now = clock_now_ns(), nr;
 	struct timespec pause, settle = clock_time_of(u->options.settle_ns);
 
-	if (u->options.settle_ns && due_ns > now + NEWS_EVERY_NS)
+	if (looks_for_news && due_ns > now + NEWS_EVERY_NS)
 		due_ns = now + NEWS_EVERY_NS;
-	pause = clock_time_of(due_ns > now ? due_ns - now : 0);
 	note_stats(u, true);
 	(void)pthread_cond_broadcast(&u->idle);
 	(void)pthread_mutex_unlock(&u->lock);
-	if (u->options.settle_ns)
+	if (looks_for_news)
 		(void)nanosleep(&settle, NULL);
+	now = clock_now_ns();
+	pause = clock_time_of(due_ns > now ? due_ns - now : 0);
 	if (ppoll(poller, 2, due_ns == UINT64_MAX ? NULL : &pause, NULL) > 0 && poller[0].revents)
 		(void)!read(u->wake, &nr, sizeof(nr)); /* what it says is in the queue */
 	(void)pthread_mutex_lock(&u->lock);
@@ -210,6 +214,7 @@ static int make_parts(struct unwinder *u)
 {
 	int error = processes_init(&u->processes, &u->maps, u->options.max_bytes);
 
+	u->processes.is_brief = u->options.watch && u->options.settle_ns;
 	if (!error)
 		error = queue_init(&u->queue, u->maps.nr_slots);
 	if (error)
@@ -284,7 +289,7 @@ static void ask(struct unwinder *u, uint32_t slot)
 {
 	if (slot >= u->nr_asked)
 		u->nr_asked = slot + 1;
-	if (enqueue(u, slot))
+	if (enqueue(u, slot) && !u->is_paused)
 		wake(u);
 }
 
@@ -320,6 +325,18 @@ void unwinder_forget(struct unwinder *u, uint32_t slot)
 	if (u->queue.request[slot].tgid)
 		withdraw(u, slot);
 	(void)pthread_mutex_unlock(&u->lock);
+}
+
+void unwinder_pause(struct unwinder *u, bool is_paused)
+{
+	bool was_paused;
+
+	(void)pthread_mutex_lock(&u->lock);
+	was_paused = u->is_paused;
+	u->is_paused = is_paused;
+	(void)pthread_mutex_unlock(&u->lock);
+	if (was_paused && !is_paused)
+		wake(u);
 }
 
 int unwinder_preload(struct unwinder *u, const char *path)

@@ -62,6 +62,8 @@ void unwinder_free(struct unwinder *unwinder); /* waits for the table under way 
 int unwinder_look(struct unwinder *unwinder, uint32_t slot, pid_t tgid);
 /* The process has gone, or the slot is given to another: its tables are free for others. */
 void unwinder_forget(struct unwinder *unwinder, uint32_t slot);
+/* Nobody walks stacks for now: what is asked for waits, and is found to be over by then, most often. */
+void unwinder_pause(struct unwinder *unwinder, bool is_paused);
 /*
  * Makes the table of a file that will be mapped soon; it is kept as one that no process uses any more. The path is ours,
  * or "[vdso]", and may be of no such file. 0 or -ENOMEM.

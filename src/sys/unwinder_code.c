@@ -149,7 +149,7 @@ static int add_mapping(struct reading *r, const struct proc_mapping *mapping)
 	struct file *file = NULL;
 	int error;
 
-	if (!mapping->exec || is_trampoline(mapping))
+	if (is_trampoline(mapping))
 		return 0;
 	if (!mapping->inode && !is_vdso(mapping))
 		return add_plain(code, mapping, MAPPING_CODE);
@@ -209,7 +209,7 @@ int code_read(struct files *files, pid_t tgid, const struct code *known, struct 
 	int error;
 
 	proc_maps_init(&maps);
-	error = proc_maps_read(&maps, tgid);
+	error = proc_maps_read_code(&maps, tgid);
 	if (!error && !maps.nr) /* a zombie */
 		error = -ESRCH;
 	for (size_t i = 0; i < maps.nr && !error; i++)

@@ -132,7 +132,7 @@ static int look_once(struct processes *p, struct process *process, bool is_hasty
 
 /*
  * In haste while files are read, and then with care. After publishing, once more: what was mapped meanwhile is
- * nobody else's to tell. When the process has gone, or memory is short, what is published stays.
+ * nobody else's to tell, unless there is a watch. When the process has gone, or memory is short, what is published stays.
  */
 static void look(struct processes *p, struct process *process)
 {
@@ -147,6 +147,8 @@ static void look(struct processes *p, struct process *process)
 		if (changed < 0 && changed != -EAGAIN)
 			return;
 		if (!changed && !is_touched && !is_hasty)
+			return;
+		if (p->is_brief && changed >= 0 && !is_touched && !process->code.is_pending)
 			return;
 		is_hasty = changed > 0 && !is_touched && process->code.is_pending;
 		if (process->code.is_pending)

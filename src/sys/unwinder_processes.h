@@ -27,7 +27,8 @@ struct processes {
 	struct process *process; /* by slot */
 	uint32_t nr;		 /* slots beyond were never used */
 	uint64_t left_out;	 /* mappings, of all processes */
-	bool has_news;		 /* files were read since the last round of publishing */
+	bool is_brief; /* what is mapped while a process is looked at will be told of: it is read once */
+	bool has_news; /* files were read since the last round of publishing */
 	uint64_t round_due_ns;
 };
 

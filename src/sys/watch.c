@@ -29,6 +29,12 @@ struct mmap2_record {
 	char path[];
 };
 
+struct comm_record {
+	struct perf_event_header header;
+	uint32_t tgid, tid;
+	char comm[];
+};
+
 struct lost_record {
 	struct perf_event_header header;
 	uint64_t id, nr;
@@ -38,6 +44,7 @@ struct cpu_ring {
 	int fd;
 	struct perf_event_mmap_page *control;
 	const unsigned char *data;
+	uint32_t exec_tgid; /* the next that it maps is its new program; 0: nobody */
 };
 
 struct watch {
@@ -48,6 +55,7 @@ struct watch {
 	union {
 		struct perf_event_header header;
 		struct mmap2_record mmap2;
+		struct comm_record comm;
 		struct lost_record lost;
 		unsigned char byte[RECORD_MAX_BYTES + 1]; /* and a NUL behind every path */
 	} record;
@@ -62,6 +70,8 @@ static int open_event(int cpu, uint32_t wakeup_bytes)
 		.exclude_kernel = 1,
 		.mmap = 1, /* of code; mmap2 says how it is told */
 		.mmap2 = 1,
+		.comm = 1, /* for those of exec */
+		.comm_exec = 1,
 		/* counting events would count samples alone */
 		.watermark = 1,
 		.wakeup_watermark = wakeup_bytes,
@@ -182,7 +192,24 @@ static bool is_trampoline(const struct mmap2_record *record)
 	return !record->inode && !strcmp(record->path, "[uprobes]");
 }
 
-static int take_mmap2(const struct watch *watch, size_t nr,
+/* Its first mapping with a file after the exec; what it has for a stack may be told before. */
+static bool is_program(struct cpu_ring *ring, const struct mmap2_record *record)
+{
+	if (record->tgid != ring->exec_tgid || !record->inode || record->path[0] != '/')
+		return false;
+	ring->exec_tgid = 0;
+	return true;
+}
+
+static void take_comm(const struct watch *watch, struct cpu_ring *ring, size_t nr)
+{
+	const struct comm_record *record = &watch->record.comm;
+
+	if (nr >= sizeof(*record) && record->header.misc & PERF_RECORD_MISC_COMM_EXEC)
+		ring->exec_tgid = record->tgid;
+}
+
+static int take_mmap2(const struct watch *watch, struct cpu_ring *ring, size_t nr,
 		      int (*take)(const struct watch_mapping *mapping, void *arg), void *arg)
 {
 	const struct mmap2_record *record = &watch->record.mmap2;
@@ -199,6 +226,7 @@ static int take_mmap2(const struct watch *watch, size_t nr,
 		.dev_major = record->dev_major,
 		.dev_minor = record->dev_minor,
 		.inode = record->inode,
+		.is_program = is_program(ring, record),
 		.path = record->path,
 	};
 	return take(&mapping, arg);
@@ -220,7 +248,9 @@ static int drain(struct watch *watch, struct cpu_ring *ring,
 		if (!nr)
 			(*lost)++;
 		else if (watch->record.header.type == PERF_RECORD_MMAP2)
-			error = take_mmap2(watch, nr, take, arg);
+			error = take_mmap2(watch, ring, nr, take, arg);
+		else if (watch->record.header.type == PERF_RECORD_COMM)
+			take_comm(watch, ring, nr);
 		else if (watch->record.header.type == PERF_RECORD_LOST &&
 			 nr >= sizeof(watch->record.lost))
 			*lost += watch->record.lost.nr;

@@ -9,6 +9,7 @@
 #ifndef SEEP_SYS_WATCH_H
 #define SEEP_SYS_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,7 @@ struct watch_mapping {
 	uint64_t start, bytes, file_offset;
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
+	bool is_program; /* what exec has just put in the place of what ran before; not of each exec that is known */
 	const char
 		*path; /* until take() returns; "//anon", "[vdso]" and such as the kernel has it */
 };

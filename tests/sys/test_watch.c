@@ -120,6 +120,7 @@ static void test_file(void **state)
 	assert_int_equal(sought.last.inode, st.st_ino);
 	assert_int_equal(sought.last.dev_major, major(st.st_dev));
 	assert_int_equal(sought.last.dev_minor, minor(st.st_dev));
+	assert_false(sought.last.is_program);
 	watch_free(watch);
 	mapper_end(&mapper);
 	close(fd);
@@ -155,6 +156,7 @@ static void test_exec(void **state)
 	mapper_exec(&mapper);
 	await(watch, &sought, 1);
 	assert_int_equal(sought.nr_lost, 0);
+	assert_false(sought.last.is_program);
 	mapper_end(&mapper);
 	mapper = mapper_start();
 	assert_non_null(realpath("/bin/cat", path));
@@ -163,6 +165,7 @@ static void test_exec(void **state)
 	await(watch, &sought, 1);
 	assert_int_equal(sought.nr_lost, 0);
 	assert_true(sought.last.inode > 0);
+	assert_true(sought.last.is_program);
 	watch_free(watch);
 	mapper_end(&mapper);
 }

@@ -42,7 +42,7 @@ struct world {
 	uint64_t leaving_ns; /* how long probes that were told to go still act */
 	double spent_ns, cpu_ns;
 	double paid_ns; /* what the share is of: cpu_ns, a fifth of a CPU at least */
-	double own_memory, own_cpu_of_call_ns;
+	double own_memory, own_cpu_of_call_ns, own_ns;
 	unsigned int nr_steps, nr_windows, nr_counts;
 	uint64_t in_mode_ns[STEP_DETACHED + 1];
 	uint64_t open_ns; /* in windows */
@@ -95,6 +95,7 @@ static void run_part(struct world *w, const struct load *load, bool in, uint64_t
 	input->hits[GOVERNOR_FREE] += (uint64_t)pairs;
 	input->call_bytes += (uint64_t)(pairs * load->bytes);
 	input->own_cpu_ns += (uint64_t)(pairs * share * w->own_cpu_of_call_ns);
+	w->own_ns += pairs * share * w->own_cpu_of_call_ns;
 }
 
 static struct governor_count count_calls(const struct world *w, const struct load *load)
@@ -538,6 +539,45 @@ static void test_own_cpu(void **state)
 	assert_true(w.in_mode_ns[STEP_EXACT] < 60 * S);
 }
 
+/* Where the share is one of all CPUs. */
+static void test_own_cpu_is_paid(void **state)
+{
+	struct governor_options options = usual;
+	struct world w, free_of_charge;
+
+	(void)state;
+	options.pays_own = true;
+	start(&w, &options, busy);
+	start(&free_of_charge, &usual, busy);
+	w.own_cpu_of_call_ns = free_of_charge.own_cpu_of_call_ns = 20000;
+	run(&w, 100 * S);
+	run(&free_of_charge, 100 * S);
+	assert_int_equal(w.step.mode, STEP_WINDOWS);
+	assert_true(w.own_ns > 0.1 * w.spent_ns);
+	assert_true((w.spent_ns + w.own_ns) / w.paid_ns <= 0.051);
+	assert_true(w.governor.spent_ns > 0.99 * (w.spent_ns + w.own_ns) - 1e6);
+	assert_true((free_of_charge.spent_ns + free_of_charge.own_ns) / free_of_charge.paid_ns >
+		    0.053);
+	assert_true(w.open_ns < free_of_charge.open_ns);
+}
+
+/* Tables are made then, and nothing is left out for it. */
+static void test_own_cpu_at_the_beginning(void **state)
+{
+	struct governor_options options = usual;
+	struct world w;
+
+	(void)state;
+	options.pays_own = true;
+	start(&w, &options, quiet);
+	w.own_cpu_of_call_ns = 300000; /* 30 % of a CPU */
+	run(&w, 19 * TICK);
+	assert_int_equal(w.step.mode, STEP_EXACT);
+	assert_true(w.governor.spent_ns > w.own_ns);
+	run(&w, 2 * S);
+	assert_int_not_equal(w.step.mode, STEP_EXACT);
+}
+
 static void test_starts_by_prediction(void **state)
 {
 	const struct governor_count idle = {.counted_ns = 50 * MS,
@@ -664,6 +704,8 @@ int main(void)
 		cmocka_unit_test(test_unlimited),
 		cmocka_unit_test(test_own_memory),
 		cmocka_unit_test(test_own_cpu),
+		cmocka_unit_test(test_own_cpu_is_paid),
+		cmocka_unit_test(test_own_cpu_at_the_beginning),
 		cmocka_unit_test(test_starts_by_prediction),
 		cmocka_unit_test(test_any_interval),
 	};

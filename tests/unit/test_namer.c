@@ -90,10 +90,51 @@ static void test_ask_and_collect(void **state)
 	namer_free(namer);
 }
 
+/* Who was over before anybody looked: its names are there when they are wanted. */
+static void test_told(void **state)
+{
+	struct symbolizer_options options = {.no_demangle = true};
+	struct proc_maps maps;
+	struct target target;
+	struct namer *namer;
+	struct taken taken;
+
+	(void)state;
+	compile_program("told", "-g");
+	target = start_program("told");
+	assert_int_equal(namer_new(&options, &namer), 0);
+	for (uint32_t key = SAMPLE_KEY; key < SAMPLE_KEY + 4; key++) {
+		proc_maps_init(&maps);
+		assert_int_equal(proc_maps_read(&maps, target.tgid), 0);
+		if (key == SAMPLE_KEY)
+			stop_program(&target);
+		assert_int_equal(namer_tell_process(namer, key, target.tgid, &maps), 0);
+		assert_int_equal(maps.nr, 0);
+		if (key == SAMPLE_KEY)
+			target = start_program("told");
+	}
+	stop_program(&target);
+	assert_int_equal(namer_copy_process(namer, SAMPLE_KEY + 7, SAMPLE_KEY + 1), 0);
+	namer_remove_process(namer, SAMPLE_KEY + 2);
+	assert_int_equal(namer_want(namer, SAMPLE_KEY + 2, target.plain), 0);
+	taken = collect(namer);
+	assert_int_equal(taken.nr_unnamed, 1);
+	assert_int_equal(namer_want(namer, SAMPLE_KEY + 7, target.plain), 0);
+	taken = collect(namer);
+	assert_int_equal(taken.nr_unnamed, 0);
+	assert_string_equal(taken.function, "_ZN5cache3putEi");
+	assert_int_equal(namer_want(namer, SAMPLE_KEY + 1, target.plain), 0);
+	taken = collect(namer);
+	assert_string_equal(taken.function, "_ZN5cache3putEi");
+	/* with what nobody has asked for */
+	namer_free(namer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ask_and_collect),
+		cmocka_unit_test(test_told),
 	};
 
 	return cmocka_run_group_tests(tests, sample_set_up, sample_tear_down);

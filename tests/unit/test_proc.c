@@ -570,21 +570,49 @@ static void test_add(void **state)
 	proc_maps_release(&maps);
 }
 
-static void test_cpu_time(void **state)
+static void test_stat(void **state)
 {
-	uint64_t start = 7, first, cpu_ns = 11;
-	struct proc_info info;
+	struct proc_info info, stat = {.start_ticks = 7};
 
 	(void)state;
+	assert_int_equal(proc_read_stat(0x7fffffff, &stat), -ESRCH);
+	assert_int_equal(stat.start_ticks, 7);
 	assert_int_equal(proc_read_info(getpid(), &info), 0);
 	assert_int_equal(info.parent_tgid, getppid());
-	assert_int_equal(proc_read_cpu(getpid(), &start, &first), 0);
-	assert_int_equal(start, info.start_ticks);
-	assert_true(first >= info.cpu_ns);
-	start = 7;
-	assert_int_equal(proc_read_cpu(0x7fffffff, &start, &cpu_ns), -ESRCH);
-	assert_int_equal(start, 7);
-	assert_int_equal(cpu_ns, 11);
+	assert_int_equal(proc_read_stat(getpid(), &stat), 0);
+	assert_int_equal(stat.tgid, getpid());
+	assert_int_equal(stat.parent_tgid, getppid());
+	assert_int_equal(stat.start_ticks, info.start_ticks);
+	assert_string_equal(stat.comm, info.comm);
+	assert_int_equal(stat.seccomp, -1);
+}
+
+static void test_code_alone(void **state)
+{
+	struct proc_maps all, code;
+	size_t nr = 0;
+
+	(void)state;
+	proc_maps_init(&all);
+	proc_maps_init(&code);
+	assert_int_equal(proc_maps_read_code(&code, getpid()), 0);
+	assert_int_equal(proc_maps_read(&all, getpid()), 0);
+	for (size_t i = 0; i < all.nr; i++) {
+		if (!all.item[i].exec)
+			continue;
+		assert_true(nr < code.nr);
+		assert_int_equal(code.item[nr].start, all.item[i].start);
+		assert_int_equal(code.item[nr].end, all.item[i].end);
+		assert_int_equal(code.item[nr].inode, all.item[i].inode);
+		assert_string_equal(code.item[nr].path, all.item[i].path);
+		nr++;
+	}
+	assert_int_equal(code.nr, nr);
+	assert_in_range(nr, 3, all.nr - 3);
+	assert_int_equal(proc_maps_read_code(&code, 0x7fffffff), -ESRCH);
+	assert_int_equal(code.nr, nr);
+	proc_maps_release(&all);
+	proc_maps_release(&code);
 }
 
 /* What a process has mapped that has gone: the file at the path, if it is that. */
@@ -804,7 +832,8 @@ int main(void)
 		cmocka_unit_test(test_code_files),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_add),
-		cmocka_unit_test(test_cpu_time),
+		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_code_alone),
 		cmocka_unit_test(test_open_left),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_read_and_open),

@@ -384,14 +384,13 @@ static void await_kind(const struct world *world, uint32_t slot, uint64_t addres
 
 /* --- new code that nobody asks about -------------------------------------------------------------------------- */
 
-static void test_told_by_the_kernel(void **state)
+static void check_told(uint64_t settle_ns)
 {
 	int fd = make_fake(MAPPER_PAGE, 0), other = make_fake(MAPPER_PAGE, 0);
 	struct mapper child = mapper_start(), stranger = mapper_start();
 	struct watch *watch = make_watch();
-	struct world *world = begin_watched(watch);
+	struct world *world = begin_watched(watch, settle_ns);
 
-	(void)state;
 	tell(watch, stranger.tgid);
 	look(world, SLOT, &child);
 	mapper_map_file(&child, fd, 0, 1);
@@ -410,12 +409,25 @@ static void test_told_by_the_kernel(void **state)
 	close(other);
 }
 
+static void test_told_by_the_kernel(void **state)
+{
+	(void)state;
+	check_told(0);
+}
+
+/* Of one of very many processes, which is read once. */
+static void test_told_of_one_of_many(void **state)
+{
+	(void)state;
+	check_told(1000000);
+}
+
 /* Of a slot that was given back nobody wants to hear. */
 static void test_told_of_a_process_that_was_forgotten(void **state)
 {
 	struct mapper child = mapper_start(), other = mapper_start();
 	struct watch *watch = make_watch();
-	struct world *world = begin_watched(watch);
+	struct world *world = begin_watched(watch, 0);
 
 	(void)state;
 	look(world, SLOT, &child);
@@ -427,6 +439,35 @@ static void test_told_of_a_process_that_was_forgotten(void **state)
 	await_kind(world, 1, MAPPER_AREA, MAPPING_CODE);
 	assert_true(unwinder_wait(world->unwinder, WAIT_MS));
 	assert_int_equal(world->process[SLOT].nr, 0);
+	end(world);
+	mapper_end(&child);
+	mapper_end(&other);
+}
+
+/* --- while nobody walks stacks ---------------------------------------------------------------------------------- */
+
+static void test_pause(void **state)
+{
+	struct mapper child = mapper_start(), other = mapper_start();
+	struct watch *watch = make_watch();
+	struct world *world = begin_watched(watch, 0);
+
+	(void)state;
+	look(world, 1, &other);
+	unwinder_pause(world->unwinder, true);
+	assert_int_equal(unwinder_look(world->unwinder, SLOT, child.tgid), 0);
+	mapper_map_anon(&other, 0, 1, PROT_EXEC);
+	tell(watch, other.tgid);
+	assert_false(unwinder_wait(world->unwinder, 1));
+	/* what is withdrawn is so at once, and what goes meanwhile is not missed */
+	unwinder_forget(world->unwinder, 1);
+	assert_int_equal(world->process[1].nr, 0);
+	assert_int_equal(unwinder_look(world->unwinder, 1, other.tgid), 0);
+	assert_int_equal(world->process[SLOT].nr, 0);
+	unwinder_pause(world->unwinder, false);
+	await_kind(world, 1, MAPPER_AREA, MAPPING_CODE);
+	assert_true(unwinder_wait(world->unwinder, WAIT_MS));
+	assert_true(world->process[SLOT].nr > 0);
 	end(world);
 	mapper_end(&child);
 	mapper_end(&other);
@@ -908,7 +949,9 @@ int main(void)
 		cmocka_unit_test(test_changes_while_reading),
 		cmocka_unit_test(test_exit_while_reading),
 		cmocka_unit_test(test_told_by_the_kernel),
+		cmocka_unit_test(test_told_of_one_of_many),
 		cmocka_unit_test(test_told_of_a_process_that_was_forgotten),
+		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_preload),
 		cmocka_unit_test(test_preloaded_file_that_changes),
 		cmocka_unit_test(test_preload_of_no_program),

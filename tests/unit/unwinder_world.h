@@ -267,7 +267,9 @@ struct world {
 	struct unwind_row *shard[MAX_SHARDS];
 	struct unwinder_maps maps;
 	struct unwinder *unwinder;
-	struct watch *watch; /* of the next one that is made; NULL: none */
+	/* of the next one that is made */
+	struct watch *watch; /* NULL: none */
+	uint64_t settle_ns;
 	bool started;
 };
 
@@ -294,6 +296,7 @@ static int try_begin(struct world *world, uint64_t max_bytes, uint32_t nr_mappin
 		.max_bytes = max_bytes, .on_start = on_start, .arg = world};
 
 	options.watch = world->watch;
+	options.settle_ns = world->settle_ns;
 	memset(world, 0, sizeof(*world));
 	world->maps = (struct unwinder_maps){.process = world->process,
 					     .nr_slots = NR_SLOTS,
@@ -313,11 +316,12 @@ static struct world *begin(uint64_t max_bytes, uint32_t nr_mappings)
 	return &world;
 }
 
-static struct world *begin_watched(struct watch *watch)
+static struct world *begin_watched(struct watch *watch, uint64_t settle_ns)
 {
 	static struct world world;
 
 	world.watch = watch;
+	world.settle_ns = settle_ns;
 	assert_int_equal(try_begin(&world, 1, NR_MAPPINGS), 0);
 	return &world;
 }
