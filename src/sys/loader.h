@@ -89,6 +89,11 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	       struct loader **out);
 void loader_free(struct loader *loader);
 
+/* Allocating calls' stacks are compared where the kernel has them: bpf/direct.bpf.h. */
+bool loader_has_direct_map(const struct loader *loader);
+
+/* Allocating calls' stacks are compared where the kernel has them: bpf/direct.bpf.h. */
+bool loader_has_direct_map(const struct loader *loader);
 /* Whether there are programs at system calls; and whether they are tied to functions, and need no tracepoints. */
 bool loader_sees_calls(const struct loader *loader);
 bool loader_has_trampolines(const struct loader *loader);

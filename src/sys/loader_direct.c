@@ -160,3 +160,8 @@ void loader_find_direct_map(struct loader *l)
 		log_debug("the kernel has all memory at %#llx",
 			  (unsigned long long)l->skel->bss->direct_map.base);
 }
+
+bool loader_has_direct_map(const struct loader *l)
+{
+	return l->skel->bss->direct_map.base;
+}

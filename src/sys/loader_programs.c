@@ -75,8 +75,8 @@ static bool is_wanted(const struct loader *l, enum loader_program program,
 	case PROGRAM_STACK:
 		return options->measuring;
 	case PROGRAM_DIRECT_LOOK:
-		return options->allocations && l->skel->rodata->config.casts &&
-		       physmem_entry_mask();
+		return (options->allocations || options->measuring) &&
+		       l->skel->rodata->config.casts && physmem_entry_mask();
 	case PROGRAM_FAULT_MINOR:
 	case PROGRAM_FAULT_MAJOR:
 		return options->faults;
