@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stacks that the memo has, compared without a window: word by word, where the kernel has them (direct.bpf.h), on two pages
- * at most. Nothing of a walk is needed for that. Most allocations end here.
+ * Stacks that the memo has, compared without a window: word by word, where the kernel has them (direct.bpf.h). Nothing of a
+ * walk is needed for that. Most allocations end here.
  *
  * Only one object may include this: the linker of libbpf 1.1 cannot make one of two objects that call the same function
  * of the kernel's.
@@ -14,38 +14,37 @@
 
 #define KNOWN_BY_POINTER (1ULL << 32)
 
-/* Where the kernel has the words of a stack, and from `room` bytes behind the first one on those of the next page. */
+/* Where the kernel has the words of one page of a stack: those of addresses in [start, end) lie at `shift` beyond them. */
 struct placed {
-	__u64 first, next;
-	__u32 room;
+	__u64 start, end, shift;
 };
 
-static __always_inline bool placed_reach(struct placed *p, const struct memo_start *start,
-					 const struct task_struct *task, __u32 bytes)
+/* addr is a multiple of 8. False: it is not known where that is. */
+static __always_inline bool placed_at(struct placed *p, const struct task_struct *task, __u64 addr)
 {
-	if (bytes <= p->room)
+	__u64 at;
+
+	if (addr >= p->start && addr < p->end)
 		return true;
-	if (bytes - p->room > PAGE_BYTES)
-		return false;
-	if (!p->next)
-		p->next = direct_address(task, start->sp + p->room);
-	return p->next;
+	at = direct_address(task, addr);
+	p->start = addr & ~(__u64)(PAGE_BYTES - 1);
+	p->end = p->start + PAGE_BYTES;
+	p->shift = at - addr;
+	return at;
 }
 
-static __always_inline __u64 placed_word(const struct placed *p, __u32 place)
-{
-	return direct_word(place < p->room ? p->first + place : p->next + (place - p->room));
-}
-
-static __always_inline bool memo_is_in_place(const struct memo *m, const struct placed *p)
+static __always_inline bool memo_is_in_place(const struct memo *m, struct placed *p,
+					     const struct task_struct *task)
 {
 	__u32 nr = m->nr_words;
+	__u64 addr;
 
 	for (__u32 i = 0; i < MEMO_WORDS; i++) {
 		barrier_var(i);
 		if (i >= MEMO_WORDS || i >= nr)
 			return true;
-		if (placed_word(p, m->place[i] * 8) != m->word[i])
+		addr = m->sp + m->place[i] * 8ULL;
+		if (!placed_at(p, task, addr) || direct_word(addr + p->shift) != m->word[i])
 			return false;
 	}
 	return true;
@@ -55,16 +54,15 @@ static __always_inline bool memo_is_in_place(const struct memo *m, const struct 
 static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 						const struct task_struct *task)
 {
-	struct placed p = {.first = direct_address(task, start->sp),
-			   .room = PAGE_BYTES - (start->sp & (PAGE_BYTES - 1))};
+	struct placed p = {};
 	__u32 nr, entry, seq;
 	struct memo_set *set;
 	struct memo *m;
 	__u64 tag, found;
 
-	if (!p.first || start->sp & 7)
+	if (start->sp & 7 || !placed_at(&p, task, start->sp))
 		return SEEP_STACK_UNKNOWN;
-	tag = memo_tag(start, direct_word(p.first));
+	tag = memo_tag(start, direct_word(start->sp + p.shift));
 	nr = memo_set_of(tag);
 	set = bpf_map_lookup_elem(&memo_sets, &nr);
 	if (!set)
@@ -77,8 +75,7 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 		if (!m)
 			continue;
 		seq = memo_seq(m);
-		if (seq & 1 || !memo_is_of(m, start) || !placed_reach(&p, start, task, m->span) ||
-		    !memo_is_in_place(m, &p))
+		if (seq & 1 || !memo_is_of(m, start) || !memo_is_in_place(m, &p, task))
 			continue;
 		found = m->stack | (m->by_pointer ? KNOWN_BY_POINTER : 0);
 		if (memo_seq(m) == seq)
@@ -87,7 +84,10 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 	return SEEP_STACK_UNKNOWN;
 }
 
-/* The same where it is not so urgent. */
+/*
+ * The same as a function of its own, which a verifier checks once: in each program it finds all the ways through the loop
+ * too many.
+ */
 __weak __noinline __u64 memo_find_placed(__u64 proc_and_generation, __u64 pc, __u64 sp, __u64 fp,
 					 __u64 link)
 {
@@ -102,16 +102,14 @@ __weak __noinline __u64 memo_find_placed(__u64 proc_and_generation, __u64 pc, __
 }
 
 /* Is it a stack that the memo has, seen where the kernel has it? SEEP_STACK_UNKNOWN: that cannot be said so quickly. */
-static __always_inline __u32 stack_in_place(struct context *c, const struct memo_start *start,
-					    bool urgent)
+static __always_inline __u32 stack_in_place(struct context *c, const struct memo_start *start)
 {
 	__u64 known;
 
 	if (!config.casts)
 		return SEEP_STACK_UNKNOWN;
-	known = urgent ? memo_find_in_place(start, c->task)
-		       : memo_find_placed((__u64)start->proc << 32 | start->generation, start->pc,
-					  start->sp, start->fp, start->link);
+	known = memo_find_placed((__u64)start->proc << 32 | start->generation, start->pc, start->sp,
+				 start->fp, start->link);
 	/* Where all are checked, the walk counts. */
 	if (known & KNOWN_BY_POINTER && !config.check_stacks)
 		count_in(c->counters, STAT_STACKS_BY_POINTER, 1);
@@ -127,7 +125,7 @@ static __always_inline __u32 stack_of_call(struct context *c, __u64 sp, __u64 fp
 	__u32 known = SEEP_STACK_UNKNOWN;
 
 	if (memo_is_asked)
-		known = stack_in_place(c, &start, urgent);
+		known = stack_in_place(c, &start);
 	if (known == SEEP_STACK_UNKNOWN || config.check_stacks)
 		return stack_from(c, &start, memo_is_asked, known, urgent);
 	c->thread->memo_known++;

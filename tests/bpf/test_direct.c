@@ -267,7 +267,7 @@ static void test_two_pages(void **state)
 	}
 }
 
-/* The walk goes further than the second page. */
+/* Not all of those between are there. */
 static void test_three_pages(void **state)
 {
 	const __u64 words = 2 * PAGE / 8;
@@ -279,6 +279,9 @@ static void test_three_pages(void **state)
 	fake_poke(SP + words * 8, last);
 	id = capture_call(SP, true);
 	assert_frames(id, 0, WORDS(large, last));
+	*entry_of(0, SP + PAGE) = 0;
+	assert_known_in_place(SP, id);
+	*entry_of(0, SP + 2 * PAGE) = 0;
 	assert_int_not_equal(reads_of_call(SP, true, &again), 0);
 	assert_int_equal(again, id);
 }
