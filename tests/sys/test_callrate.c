@@ -120,7 +120,8 @@ static void test_counts(void **state)
 	assert_int_equal(rate.nr_processes, 1);
 	assert_int_equal(rate.nr_places, 3);
 	assert_true(rate.stepped_calls == 0);
-	assert_true(rate.count.spent_ns >= 700 * (hits[0] + hits[2]));
+	/* a trap is no less, on whatever machine */
+	assert_true(rate.count.spent_ns >= 100 * (hits[0] + hits[2]));
 }
 
 static void test_stops_early(void **state)
