@@ -14,37 +14,53 @@
 
 #define KNOWN_BY_POINTER (1ULL << 32)
 
-/* Where the kernel has the words of one page of a stack: those of addresses in [start, end) lie at `shift` beyond them. */
+#define PLACED_PAGES 4 /* that a stack lies on, at most; a power of two */
+
+/* How far beyond a page's addresses the kernel has it; 0: not looked for. */
 struct placed {
-	__u64 start, end, shift;
+	__u64 shift[PLACED_PAGES];
 };
 
-/* addr is a multiple of 8. False: it is not known where that is. */
-static __always_inline bool placed_at(struct placed *p, const struct task_struct *task, __u64 addr)
+/* As direct_address(), verified once. */
+__weak __noinline __u64 direct_find(__u64 addr)
 {
-	__u64 at;
-
-	if (addr >= p->start && addr < p->end)
-		return true;
-	at = direct_address(task, addr);
-	p->start = addr & ~(__u64)(PAGE_BYTES - 1);
-	p->end = p->start + PAGE_BYTES;
-	p->shift = at - addr;
-	return at;
+	return direct_address(current_task(), addr);
 }
 
-static __always_inline bool memo_is_in_place(const struct memo *m, struct placed *p,
-					     const struct task_struct *task)
+/* The pages behind the first one, as far as a stack of so many bytes goes: false where one is not known. */
+static __always_inline bool placed_reach(struct placed *p, __u64 sp, __u32 bytes)
+{
+	__u64 page = sp & ~(__u64)(PAGE_BYTES - 1), at;
+
+#pragma unroll
+	for (__u32 i = 1; i < PLACED_PAGES; i++) {
+		page += PAGE_BYTES;
+		if (p->shift[i] || sp + bytes <= page)
+			continue;
+		at = direct_find(page);
+		if (!at)
+			return false;
+		p->shift[i] = at - page;
+	}
+	return true;
+}
+
+static __always_inline __u64 placed_word(const struct placed *p, __u64 sp, __u64 addr)
+{
+	__u64 page = (addr / PAGE_BYTES - sp / PAGE_BYTES) & (PLACED_PAGES - 1);
+
+	return direct_word(addr + p->shift[page]);
+}
+
+static __always_inline bool memo_is_in_place(const struct memo *m, const struct placed *p, __u64 sp)
 {
 	__u32 nr = m->nr_words;
-	__u64 addr;
 
 	for (__u32 i = 0; i < MEMO_WORDS; i++) {
 		barrier_var(i);
 		if (i >= MEMO_WORDS || i >= nr)
 			return true;
-		addr = m->sp + m->place[i] * 8ULL;
-		if (!placed_at(p, task, addr) || direct_word(addr + p->shift) != m->word[i])
+		if (placed_word(p, sp, sp + m->place[i] * 8ULL) != m->word[i])
 			return false;
 	}
 	return true;
@@ -58,11 +74,12 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 	__u32 nr, entry, seq;
 	struct memo_set *set;
 	struct memo *m;
-	__u64 tag, found;
+	__u64 at = direct_address(task, start->sp), tag, found;
 
-	if (start->sp & 7 || !placed_at(&p, task, start->sp))
+	if (!at || start->sp & 7)
 		return SEEP_STACK_UNKNOWN;
-	tag = memo_tag(start, direct_word(start->sp + p.shift));
+	p.shift[0] = at - start->sp;
+	tag = memo_tag(start, direct_word(at));
 	nr = memo_set_of(tag);
 	set = bpf_map_lookup_elem(&memo_sets, &nr);
 	if (!set)
@@ -75,7 +92,8 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 		if (!m)
 			continue;
 		seq = memo_seq(m);
-		if (seq & 1 || !memo_is_of(m, start) || !memo_is_in_place(m, &p, task))
+		if (seq & 1 || !memo_is_of(m, start) || m->span > (PLACED_PAGES - 1) * PAGE_BYTES ||
+		    !placed_reach(&p, start->sp, m->span) || !memo_is_in_place(m, &p, start->sp))
 			continue;
 		found = m->stack | (m->by_pointer ? KNOWN_BY_POINTER : 0);
 		if (memo_seq(m) == seq)

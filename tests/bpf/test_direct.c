@@ -267,10 +267,10 @@ static void test_two_pages(void **state)
 	}
 }
 
-/* Not all of those between are there. */
+/* And no more than four. */
 static void test_three_pages(void **state)
 {
-	const __u64 words = 2 * PAGE / 8;
+	const __u64 words = 2 * PAGE / 8, far = 3 * PAGE / 8;
 	__u64 large = function_of_words(words), last = outermost_add();
 	__u32 id, again;
 
@@ -279,9 +279,16 @@ static void test_three_pages(void **state)
 	fake_poke(SP + words * 8, last);
 	id = capture_call(SP, true);
 	assert_frames(id, 0, WORDS(large, last));
-	*entry_of(0, SP + PAGE) = 0;
 	assert_known_in_place(SP, id);
 	*entry_of(0, SP + 2 * PAGE) = 0;
+	assert_int_not_equal(reads_of_call(SP, true, &again), 0);
+	assert_int_equal(again, id);
+	stack_is_mapped();
+	large = function_of_words(far);
+	fake_poke(SP, large);
+	fake_poke(SP + far * 8, last);
+	id = capture_call(SP, true);
+	assert_frames(id, 0, WORDS(large, last));
 	assert_int_not_equal(reads_of_call(SP, true, &again), 0);
 	assert_int_equal(again, id);
 }
