@@ -71,7 +71,7 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 						const struct task_struct *task)
 {
 	struct placed p = {};
-	__u32 nr, entry, seq;
+	__u32 nr, seq;
 	struct memo_set *set;
 	struct memo *m;
 	__u64 at = direct_address(task, start->sp), tag, found;
@@ -85,10 +85,7 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 	if (!set)
 		return SEEP_STACK_UNKNOWN;
 	for (__u32 way = 0; way < MEMO_WAYS; way++) {
-		entry = nr * MEMO_WAYS + way;
-		if (set->tag[way] != tag)
-			continue;
-		m = bpf_map_lookup_elem(&memos, &entry);
+		m = memo_in_way(set, nr, way, tag);
 		if (!m)
 			continue;
 		seq = memo_seq(m);

@@ -125,7 +125,7 @@ __weak __noinline __u32 memo_find_far(__u32 at, __u64 tag)
  */
 static __always_inline __u32 memo_find_here(struct walk *w, __u32 at, __u64 tag)
 {
-	__u32 nr = memo_set_of(tag), entry, seq, stack;
+	__u32 nr = memo_set_of(tag), seq, stack;
 	struct memo_set *set = bpf_map_lookup_elem(&memo_sets, &nr);
 	struct memo_start start = memo_start_of(w);
 	bool is_far = false;
@@ -134,10 +134,7 @@ static __always_inline __u32 memo_find_here(struct walk *w, __u32 at, __u64 tag)
 	if (!set)
 		return SEEP_STACK_UNKNOWN;
 	for (__u32 way = 0; way < MEMO_WAYS; way++) {
-		entry = nr * MEMO_WAYS + way;
-		if (set->tag[way] != tag)
-			continue;
-		m = bpf_map_lookup_elem(&memos, &entry);
+		m = memo_in_way(set, nr, way, tag);
 		if (!m)
 			continue;
 		seq = memo_seq(m);

@@ -104,6 +104,15 @@ static __always_inline __u32 memo_set_of(__u64 tag)
 	return tag >> 56; /* MEMO_SETS of them */
 }
 
+/* The entry of a way of a set if it may well be of this tag; NULL. */
+static __always_inline struct memo *memo_in_way(const struct memo_set *set, __u32 nr, __u32 way,
+						__u64 tag)
+{
+	__u32 entry = nr * MEMO_WAYS + way;
+
+	return set->tag[way] == tag ? bpf_map_lookup_elem(&memos, &entry) : NULL;
+}
+
 /* Takes an entry to record the walk in; none when another CPU has it. */
 static __always_inline void memo_begin(struct walk *w, __u64 tag)
 {
