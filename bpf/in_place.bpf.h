@@ -99,10 +99,7 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 	return SEEP_STACK_UNKNOWN;
 }
 
-/*
- * The same as a function of its own, which a verifier checks once: in each program it finds all the ways through the loop
- * too many.
- */
+/* The same as a function of its own: verified once, not in each program. */
 __weak __noinline __u64 memo_find_placed(__u64 proc_and_generation, __u64 pc, __u64 sp, __u64 fp,
 					 __u64 link)
 {
