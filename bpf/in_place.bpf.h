@@ -45,6 +45,21 @@ static __always_inline bool placed_reach(struct placed *p, __u64 sp, __u32 bytes
 	return true;
 }
 
+/* Of a stack that lies on one page, seen at this address of the kernel's. */
+static __always_inline bool memo_is_in_page(const struct memo *m, __u64 at)
+{
+	__u32 nr = m->nr_words;
+
+	for (__u32 i = 0; i < MEMO_WORDS; i++) {
+		barrier_var(i);
+		if (i >= MEMO_WORDS || i >= nr)
+			return true;
+		if (direct_word(at + m->place[i] * 8ULL) != m->word[i])
+			return false;
+	}
+	return true;
+}
+
 static __always_inline __u64 placed_word(const struct placed *p, __u64 sp, __u64 addr)
 {
 	__u64 page = (addr / PAGE_BYTES - sp / PAGE_BYTES) & (PLACED_PAGES - 1);
@@ -52,7 +67,7 @@ static __always_inline __u64 placed_word(const struct placed *p, __u64 sp, __u64
 	return direct_word(addr + p->shift[page]);
 }
 
-static __always_inline bool memo_is_in_place(const struct memo *m, const struct placed *p, __u64 sp)
+static __always_inline bool memo_is_on_pages(const struct memo *m, const struct placed *p, __u64 sp)
 {
 	__u32 nr = m->nr_words;
 
@@ -64,6 +79,15 @@ static __always_inline bool memo_is_in_place(const struct memo *m, const struct 
 			return false;
 	}
 	return true;
+}
+
+/* The first page is known, the others are looked for. */
+static __always_inline bool memo_is_in_place(const struct memo *m, struct placed *p, __u64 sp)
+{
+	if ((sp & (PAGE_BYTES - 1)) + m->span <= PAGE_BYTES)
+		return memo_is_in_page(m, sp + p->shift[0]);
+	return m->span <= (PLACED_PAGES - 1) * PAGE_BYTES && placed_reach(p, sp, m->span) &&
+	       memo_is_on_pages(m, p, sp);
 }
 
 /* The stack's id, with KNOWN_BY_POINTER where a frame pointer was followed; SEEP_STACK_UNKNOWN: ask otherwise. */
@@ -89,8 +113,7 @@ static __always_inline __u64 memo_find_in_place(const struct memo_start *start,
 		if (!m)
 			continue;
 		seq = memo_seq(m);
-		if (seq & 1 || !memo_is_of(m, start) || m->span > (PLACED_PAGES - 1) * PAGE_BYTES ||
-		    !placed_reach(&p, start->sp, m->span) || !memo_is_in_place(m, &p, start->sp))
+		if (seq & 1 || !memo_is_of(m, start) || !memo_is_in_place(m, &p, start->sp))
 			continue;
 		found = m->stack | (m->by_pointer ? KNOWN_BY_POINTER : 0);
 		if (memo_seq(m) == seq)

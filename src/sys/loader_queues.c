@@ -13,7 +13,7 @@
 #define SEGMENT_BYTES (SLOT_BYTES * SEEP_QUEUE_SEGMENT_SLOTS)
 #define FIRST_BYTES (2u << 20) /* of all together, if one of them then has a segment */
 #define SPARE_SLOTS 512
-#define WAKEUP_SHARE 16
+#define WAKEUP_SHARE 4
 
 static uint32_t queues_for(int nr_cpus)
 {
