@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034,SC2153,SC2154 # variables are shared with who sources this
 
 REDIS_REQUESTS=30000
-REDIS_ROUNDS=${REDIS_ROUNDS:-3}
+REDIS_ROUNDS=${REDIS_ROUNDS:-5}
 GOVERNED_REQUESTS=500000 # some five seconds
 
 # --- measuring -------------------------------------------------------------------------------------
