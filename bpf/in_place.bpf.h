@@ -45,37 +45,25 @@ static __always_inline bool placed_reach(struct placed *p, __u64 sp, __u32 bytes
 	return true;
 }
 
-/* Of a stack that lies on one page, seen at this address of the kernel's. */
-static __always_inline bool memo_is_in_page(const struct memo *m, __u64 at)
+static __always_inline __u64 placed_shift(const struct placed *p, __u64 sp, __u64 addr)
 {
+	return p->shift[(addr / PAGE_BYTES - sp / PAGE_BYTES) & (PLACED_PAGES - 1)];
+}
+
+/* on_one_page is a constant: which page a word is on costs as much to say as to read it. */
+static __always_inline bool memo_has_words(const struct memo *m, const struct placed *p, __u64 sp,
+					   bool on_one_page)
+{
+	__u64 first = p->shift[0], addr;
 	__u32 nr = m->nr_words;
 
 	for (__u32 i = 0; i < MEMO_WORDS; i++) {
 		barrier_var(i);
 		if (i >= MEMO_WORDS || i >= nr)
 			return true;
-		if (direct_word(at + m->place[i] * 8ULL) != m->word[i])
-			return false;
-	}
-	return true;
-}
-
-static __always_inline __u64 placed_word(const struct placed *p, __u64 sp, __u64 addr)
-{
-	__u64 page = (addr / PAGE_BYTES - sp / PAGE_BYTES) & (PLACED_PAGES - 1);
-
-	return direct_word(addr + p->shift[page]);
-}
-
-static __always_inline bool memo_is_on_pages(const struct memo *m, const struct placed *p, __u64 sp)
-{
-	__u32 nr = m->nr_words;
-
-	for (__u32 i = 0; i < MEMO_WORDS; i++) {
-		barrier_var(i);
-		if (i >= MEMO_WORDS || i >= nr)
-			return true;
-		if (placed_word(p, sp, sp + m->place[i] * 8ULL) != m->word[i])
+		addr = sp + m->place[i] * 8ULL;
+		if (direct_word(addr + (on_one_page ? first : placed_shift(p, sp, addr))) !=
+		    m->word[i])
 			return false;
 	}
 	return true;
@@ -85,9 +73,9 @@ static __always_inline bool memo_is_on_pages(const struct memo *m, const struct 
 static __always_inline bool memo_is_in_place(const struct memo *m, struct placed *p, __u64 sp)
 {
 	if ((sp & (PAGE_BYTES - 1)) + m->span <= PAGE_BYTES)
-		return memo_is_in_page(m, sp + p->shift[0]);
+		return memo_has_words(m, p, sp, true);
 	return m->span <= (PLACED_PAGES - 1) * PAGE_BYTES && placed_reach(p, sp, m->span) &&
-	       memo_is_on_pages(m, p, sp);
+	       memo_has_words(m, p, sp, false);
 }
 
 /* The stack's id, with KNOWN_BY_POINTER where a frame pointer was followed; SEEP_STACK_UNKNOWN: ask otherwise. */

@@ -219,19 +219,28 @@ static void test_known_without_reading(void **state)
 	assert_int_equal(nr_failures(), 0);
 }
 
-static void test_changed_word(void **state)
+static void assert_change_is_seen(__u64 sp)
 {
 	__u32 id, other;
 
-	(void)state;
-	stack_put(SP);
-	id = capture_call(SP, true);
-	fake_poke(SP + 16, f);
-	fake_poke(SP + 32, outermost);
-	assert_int_not_equal(reads_of_call(SP, true, &other), 0);
+	stack_put(sp);
+	id = capture_call(sp, true);
+	fake_poke(sp + 16, f);
+	fake_poke(sp + 32, outermost);
+	assert_int_not_equal(reads_of_call(sp, true, &other), 0);
 	assert_frames(other, 0, WORDS(f, f, outermost));
 	assert_int_not_equal(other, id);
-	assert_known_in_place(SP, other);
+	assert_known_in_place(sp, other);
+}
+
+static void test_changed_word(void **state)
+{
+	const __u64 end = (SP & ~(PAGE - 1)) + PAGE;
+
+	(void)state;
+	assert_change_is_seen(SP);
+	assert_change_is_seen(end - 24); /* the last word of a page */
+	assert_change_is_seen(end - 16); /* the first one of the next */
 }
 
 static void test_changed_mappings(void **state)
