@@ -106,7 +106,7 @@ static int configure(struct loader *l, const struct loader_options *options,
 
 	config->max_frames = options->max_frames;
 	config->nr_rings = l->nr_rings;
-	config->wakeup_bytes = (uint32_t)(first_ring_bytes(l) / 8);
+	config->wakeup_bytes = (uint32_t)(first_ring_bytes(l) / LOADER_WAKEUP_SHARE);
 	config->task_storage = features->task_storage;
 	config->task_pt_regs = features->task_pt_regs;
 	config->casts = features->casts && features->task_storage;

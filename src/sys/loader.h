@@ -91,9 +91,6 @@ void loader_free(struct loader *loader);
 
 /* Allocating calls' stacks are compared where the kernel has them: bpf/direct.bpf.h. */
 bool loader_has_direct_map(const struct loader *loader);
-
-/* Allocating calls' stacks are compared where the kernel has them: bpf/direct.bpf.h. */
-bool loader_has_direct_map(const struct loader *loader);
 /* Whether there are programs at system calls; and whether they are tied to functions, and need no tracepoints. */
 bool loader_sees_calls(const struct loader *loader);
 bool loader_has_trampolines(const struct loader *loader);
@@ -108,6 +105,12 @@ int loader_program_fd(const struct loader *loader, enum loader_program program);
 uint32_t loader_nr_rings(const struct loader *loader);
 int loader_ring_fd(const struct loader *loader, uint32_t ring);
 uint64_t loader_ring_bytes(const struct loader *loader, uint32_t ring);
+/*
+ * A ring or queue of which more than one of so many parts was filled between two looks is to be exchanged for a larger one:
+ * one day more will be filled than there is. The reader is woken well before that.
+ */
+#define LOADER_GROW_SHARE 4
+#define LOADER_WAKEUP_SHARE (2 * LOADER_GROW_SHARE)
 /*
  * Programs write to a new ring, as large as it may be, from now on: *old_fd is the one that they have left, and the caller's to
  * read out and close. 0; -ENOSPC: it is that large; or what the kernel says. Waits some 20 ms for programs to

@@ -13,7 +13,6 @@
 #define SEGMENT_BYTES (SLOT_BYTES * SEEP_QUEUE_SEGMENT_SLOTS)
 #define FIRST_BYTES (2u << 20) /* of all together, if one of them then has a segment */
 #define SPARE_SLOTS 512
-#define WAKEUP_SHARE 4
 
 static uint32_t queues_for(int nr_cpus)
 {
@@ -55,7 +54,7 @@ int loader_configure_queues(struct loader *l, const struct loader_options *optio
 		       SEEP_QUEUE_MAX_SEGMENTS / l->nr_queues - segments_for(l->first_slots))
 			l->max_slots /= 2;
 	}
-	config->wakeup_events = l->first_slots / WAKEUP_SHARE;
+	config->wakeup_events = l->first_slots / LOADER_WAKEUP_SHARE;
 	first = segments_for(l->first_slots);
 	large = l->max_slots > l->first_slots ? segments_for(l->max_slots) : 0;
 	l->nr_segments = l->nr_queues * (first + large);

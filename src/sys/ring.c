@@ -12,8 +12,6 @@
 /* Records of one ring at a time: a target that writes as fast as we read must not keep us from the other rings. */
 #define TURN_RECORDS 65536
 
-#define GROW_SHARE                                                                                 \
-	4 /* filled between two looks: more than that one day will be more than there is */
 #define HEAD_BYTES 8 /* of the kernel's, before each record */
 
 struct ring_set {
@@ -140,7 +138,7 @@ static long drain_queues(struct ring_set *set)
 			continue;
 		nr = queue_read(&queue, set->take, set->arg, &overwritten);
 		total += nr;
-		if (i < all / 2 && nr > queue_slots(&queue) / GROW_SHARE)
+		if (i < all / 2 && nr > queue_slots(&queue) / LOADER_GROW_SHARE)
 			loader_grow_queue(set->loader, i);
 	}
 	if (overwritten)
@@ -157,7 +155,7 @@ static long drain_rings(struct ring_set *set)
 	for (i = 0; i < set->nr && !err; i++) {
 		err = drain_ring(set, set->ring[i]);
 		total += set->turn;
-		if (!err && set->turn_bytes > loader_ring_bytes(set->loader, i) / GROW_SHARE)
+		if (!err && set->turn_bytes > loader_ring_bytes(set->loader, i) / LOADER_GROW_SHARE)
 			err = exchange(set, i, &total);
 	}
 	return err ? err : total;
