@@ -203,7 +203,9 @@ enum seep_stat {
 	STAT_SAMPLES_NESTED =
 		38,	     /* information: samples not taken, the call being part of another */
 	STAT_USDT_HITS = 39, /* runs of programs on probes that a program brings along */
-	STAT_NR = 40,
+	STAT_MAPPINGS =
+		40, /* calls of mmap, mremap and brk outside allocators, that may be told of */
+	STAT_NR = 41,
 };
 
 struct seep_counters {

@@ -42,6 +42,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -67,6 +68,7 @@ enum {
 
 /* include/uapi/asm-generic/errno-base.h */
 enum {
+	EBUSY = 16,
 	EEXIST = 17,
 };
 
@@ -131,6 +133,14 @@ struct syscall_exit_args {
 	__s64 ret;
 };
 
+/* 6.18: a field of this name and size makes a value of a map one that a task can be given work by. */
+struct bpf_task_work {
+	__u64 __opaque;
+};
+
+struct bpf_map;
+typedef int (*bpf_task_work_callback_t)(struct bpf_map *map, void *key, void *value);
+
 #ifdef __bpf__
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #endif
@@ -189,7 +199,12 @@ struct timespec64 {
 	long tv_sec;
 };
 
+struct thread_info {
+	__u32 status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	struct mm_struct *mm;

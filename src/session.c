@@ -77,11 +77,11 @@ static int attach_all(struct session *s)
 {
 	int err = attach_processes(&s->attach, s->loader);
 
-	if (!err && loader_sees_calls(s->loader))
+	if (!err)
 		err = attach_code(&s->attach, s->loader);
 	if (!err && s->options->mode == RUN_FAULTS)
 		err = attach_faults(&s->attach, s->loader, 1);
-	if (!err && s->options->mode == RUN_LEAKS && loader_sees_calls(s->loader))
+	if (!err && s->options->mode == RUN_LEAKS)
 		err = attach_syscalls(&s->attach, s->loader);
 	if (err) {
 		log_error("cannot attach to the kernel's events: %s", strerror(-err));

@@ -335,6 +335,7 @@ static int make_guard(struct session *s)
 		.has_faults = true,
 		.system_wide = s->cli->all,
 		.link = loader_attach_kind(s->loader),
+		.calls = loader_calls(s->loader),
 		.calibration = s->has_cost ? &s->cost : NULL,
 		.alloc_program_fd = loader_program_fd(s->loader, session ? PROGRAM_ALLOC_SESSION
 									 : PROGRAM_ALLOC_ENTER),

@@ -76,7 +76,10 @@ static void print_features(const struct kernel_features *f)
 	line(f->casts, "casts in programs (6.2)", "fewer calls in each", "more time in each probe");
 	line(f->syscall_tracepoints, "tracepoints of system calls", "mappings", "no mappings");
 	line(f->trampolines, "trampolines at functions (fentry)", "mappings, at no cost to others",
-	     "mappings slow each system call, 0.1 us");
+	     "mappings are seen otherwise");
+	if (!f->trampolines)
+		line(f->task_work, "task work, at a lock (6.18)", "mappings, at no cost to others",
+		     "mappings slow each call, 0.1 us");
 	line(f->task_pt_regs, "registers of system calls (5.15)", "stacks of mappings",
 	     "no stacks of mappings");
 	line(is_told_of_code(), "records of new code (perf MMAP2)", "followed as it is mapped",

@@ -70,6 +70,7 @@ enum governor_hit {
 	GOVERNOR_FAULT,
 	GOVERNOR_FOREIGN, /* a call of a process that is no target, but has the traps */
 	GOVERNOR_USDT, /* a heap probe that a program brings along: what samples it takes is its own affair */
+	GOVERNOR_MAPPING, /* a mapping outside allocators, whose return and stack are looked at */
 	GOVERNOR_HIT_NR,
 };
 

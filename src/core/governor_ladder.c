@@ -60,7 +60,7 @@ double governor_cost(const struct governor *g, const struct governor_rates *r, u
 	    r->bytes / (double)g->rung[at].period_bytes < followed)
 		followed = r->bytes / (double)g->rung[at].period_bytes;
 	others = r->frees * cost[GOVERNOR_FREE] + r->foreign * cost[GOVERNOR_FOREIGN] +
-		 r->usdts * cost[GOVERNOR_USDT];
+		 r->usdts * cost[GOVERNOR_USDT] + r->mappings * cost[GOVERNOR_MAPPING];
 	return followed * cost[GOVERNOR_FOLLOWED] + (r->calls - followed) * cost[GOVERNOR_SKIPPED] +
 	       others;
 }
@@ -110,6 +110,7 @@ struct governor_rates governor_rates_of_input(const struct governor *g,
 		.faults = (double)in->hits[GOVERNOR_FAULT],
 		.foreign = (double)in->hits[GOVERNOR_FOREIGN],
 		.usdts = (double)in->hits[GOVERNOR_USDT],
+		.mappings = (double)in->hits[GOVERNOR_MAPPING],
 		.wall_ns = interval_ns,
 	};
 

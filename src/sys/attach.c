@@ -177,16 +177,19 @@ struct syscall_probe {
 	enum loader_program program;
 };
 
-static int attach_calls(struct attach *a, const struct loader *loader,
+static int attach_calls(struct attach *a, const struct loader *loader, enum loader_program at_lock,
 			const struct syscall_probe *call, size_t nr)
 {
 	size_t i;
 	int err, fd;
 
-	for (i = 0; i < nr; i++) {
+	if (loader_calls(loader) == CALLS_BY_LOCK)
+		return raw_tracepoint(a, NULL, loader_program_fd(loader, at_lock));
+	for (i = 0; i < nr && loader_calls(loader) != CALLS_UNSEEN; i++) {
 		fd = loader_program_fd(loader, call[i].program);
-		err = loader_has_trampolines(loader) ? raw_tracepoint(a, NULL, fd)
-						     : tracepoint(a, call[i].name, fd);
+		err = loader_calls(loader) == CALLS_BY_TRAMPOLINES
+			      ? raw_tracepoint(a, NULL, fd)
+			      : tracepoint(a, call[i].name, fd);
 		if (err)
 			return err;
 	}
@@ -201,7 +204,7 @@ int attach_code(struct attach *a, const struct loader *loader)
 		{"sys_enter_mremap", PROGRAM_CODE_MREMAP},
 	};
 
-	return attach_calls(a, loader, calls, ARRAY_SIZE(calls));
+	return attach_calls(a, loader, PROGRAM_CODE_LOCK, calls, ARRAY_SIZE(calls));
 }
 
 int attach_syscalls(struct attach *a, const struct loader *loader)
@@ -217,7 +220,7 @@ int attach_syscalls(struct attach *a, const struct loader *loader)
 		{"sys_enter_brk", PROGRAM_BRK_ENTER},
 	};
 
-	return attach_calls(a, loader, calls, ARRAY_SIZE(calls));
+	return attach_calls(a, loader, PROGRAM_VM_LOCK, calls, ARRAY_SIZE(calls));
 }
 
 static int fault_event(struct attach *a, uint64_t config, int cpu, int program, uint32_t period)

@@ -44,6 +44,7 @@
 #include "calibrate.h"
 #include "callrate.h"
 #include "governor.h"
+#include "loader.h"
 
 struct guard_options {
 	double max_overhead;	   /* as in struct governor_options, like the next three */
@@ -53,6 +54,7 @@ struct guard_options {
 	bool has_faults;  /* page faults can be followed alone */
 	bool system_wide; /* the share is of all CPUs */
 	enum attach_kind link;
+	enum loader_calls calls;
 	const struct calibration *calibration; /* copied; NULL: guesses */
 	/* Loaded programs, borrowed as long as the guard lives; -1: none. Of a session one for entry and return. */
 	int alloc_program_fd, return_program_fd, free_program_fd;

@@ -125,6 +125,55 @@ static bool has_trampolines(const struct btf *btf)
 	return id >= 0;
 }
 
+/* An empty program at a tracepoint that has so many arguments. */
+static bool has_tracepoint(const struct btf *btf, const char *type_name, uint32_t nr_args)
+{
+	const struct bpf_insn insn[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP,
+		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	int program, link;
+
+	type = type ? btf__type_by_id(btf, type->type) : NULL; /* a pointer */
+	type = type ? btf__type_by_id(btf, type->type) : NULL;
+	/* the first is what a program of the kernel's brings along */
+	if (!type || !btf_is_func_proto(type) || btf_vlen(type) != nr_args + 1)
+		return false;
+	program =
+		bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insn, ARRAY_SIZE(insn), &options);
+	if (program < 0)
+		return false;
+	link = bpf_raw_tracepoint_open(NULL, program);
+	id = link;
+	fd_close(&link);
+	fd_close(&program);
+	return id >= 0;
+}
+
+/* By its name of 7.0, then by that of 6.18. bpf/lock.bpf.c reads the registers of x86 alone. */
+static uint32_t find_task_work(const struct btf *btf)
+{
+	static const char *const name[] = {"bpf_task_work_schedule_resume",
+					   "bpf_task_work_schedule_resume_impl"};
+	bool knows_registers = false;
+	int id = -ENOENT;
+	size_t i;
+
+#if defined(__x86_64__)
+	knows_registers = true;
+#endif
+	if (!knows_registers || !has_type(btf, "bpf_task_work", BTF_KIND_STRUCT) ||
+	    !has_tracepoint(btf, "btf_trace_mmap_lock_acquire_returned", 3))
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(name) && id <= 0; i++)
+		id = btf__find_by_name_kind(btf, name[i], BTF_KIND_FUNC);
+	return id > 0 ? (uint32_t)id : 0;
+}
+
 void kernel_probe(struct kernel_features *f)
 {
 	struct utsname uts;
@@ -151,6 +200,7 @@ void kernel_probe(struct kernel_features *f)
 	f->hash_on_demand = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
 	f->syscall_tracepoints = kernel_tracepoint_id("syscalls", "sys_enter_mmap") >= 0;
 	f->trampolines = has_trampolines(btf);
+	f->task_work = find_task_work(btf);
 	f->atomics = has_atomics();
 	f->casts = has_type(btf, "bpf_rdonly_cast", BTF_KIND_FUNC);
 	f->uprobe_multi = has_links(UPROBE_LINK_ENTRY);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kernel_features {
 	char release[65];
@@ -18,10 +19,15 @@ struct kernel_features {
 	bool task_pt_regs;	  /* 5.15: else no stacks of system calls */
 	bool hash_on_demand;	  /* 6.1: else maps are allocated whole at start */
 	bool syscall_tracepoints; /* else no mappings */
-	bool trampolines; /* fentry and fexit at system calls: else their tracepoints, for which all others pay */
-	bool atomics;	     /* 5.12, compare and swap: needed */
-	bool casts;	     /* 6.2, of pointers in programs: else more calls in each */
-	bool uprobe_multi;   /* 6.6.35: else perf events, which are slow to remove */
+	bool trampolines;	  /* fentry and fexit at system calls */
+	/*
+	 * Without trampolines: programs where the lock of an address space is taken, and 6.18, on a task's way back to its
+	 * program. Else tracepoints of system calls, for which all others pay.
+	 */
+	uint32_t task_work; /* the number of the function that asks for it, 0: none */
+	bool atomics;	    /* 5.12, compare and swap: needed */
+	bool casts;	    /* 6.2, of pointers in programs: else more calls in each */
+	bool uprobe_multi;  /* 6.6.35: else perf events, which are slow to remove */
 	bool uprobe_session; /* 6.13, and a program can tell a return: else every return is trapped */
 };
 

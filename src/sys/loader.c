@@ -136,6 +136,8 @@ static int configure(struct loader *l, const struct loader_options *options,
 	}
 	if (!err)
 		err = loader_choose_links(l);
+	if (!err)
+		err = loader_number_functions(l, features);
 	return err ? err : loader_choose_programs(l, options);
 }
 
@@ -231,8 +233,7 @@ int loader_new(const struct loader_options *options, const struct kernel_feature
 	l->nr_cpus = libbpf_num_possible_cpus();
 	l->max_targets = options->max_targets;
 	l->max_mappings = options->max_mappings;
-	l->trampolines = features->trampolines;
-	l->sees_calls = features->trampolines || features->syscall_tracepoints;
+	l->calls = loader_choose_calls(features);
 	l->kind = loader_choose_kind(options->link, features);
 	l->max_ring_bytes = options->ring_bytes;
 	l->nr_rings = options->nr_rings;

@@ -56,6 +56,8 @@ enum loader_program {
 	PROGRAM_CODE_MUNMAP,
 	PROGRAM_CODE_MMAP,
 	PROGRAM_CODE_MREMAP,
+	PROGRAM_VM_LOCK, /* in place of all those at mmap and so on, and ... */
+	PROGRAM_CODE_LOCK,
 	PROGRAM_NR,
 };
 
@@ -66,6 +68,14 @@ struct loader_follow {
 	bool cgroup;	  /* who is in cgroup_fd's, or below */
 	int cgroup_fd;	  /* a directory of version 2 */
 	const char *comm; /* who is called so; NULL: none */
+};
+
+/* How programs come to see mmap, munmap, mremap and brk. */
+enum loader_calls {
+	CALLS_UNSEEN,
+	CALLS_BY_TRACEPOINTS, /* of system calls: each call of each process is slower for it */
+	CALLS_BY_LOCK,	      /* where the lock of the address space is taken: bpf/lock.bpf.c */
+	CALLS_BY_TRAMPOLINES, /* at the functions of the kernel's */
 };
 
 struct loader_options {
@@ -91,9 +101,7 @@ void loader_free(struct loader *loader);
 
 /* Allocating calls' stacks are compared where the kernel has them: bpf/direct.bpf.h. */
 bool loader_has_direct_map(const struct loader *loader);
-/* Whether there are programs at system calls; and whether they are tied to functions, and need no tracepoints. */
-bool loader_sees_calls(const struct loader *loader);
-bool loader_has_trampolines(const struct loader *loader);
+enum loader_calls loader_calls(const struct loader *loader);
 /* How often the kernel did not run one, as it was under way on that CPU already; asked for at the end. */
 uint64_t loader_calls_missed(const struct loader *loader);
 

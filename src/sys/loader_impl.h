@@ -13,7 +13,7 @@ struct bpf_program;
 struct loader {
 	struct seep_bpf *skel;
 	enum attach_kind kind;
-	bool sees_calls, trampolines; /* programs at system calls: there are, by fentry and fexit */
+	enum loader_calls calls;
 	uint32_t nr_rings;
 	int ring_fd[SEEP_MAX_RINGS];
 	uint64_t ring_bytes[SEEP_MAX_RINGS], max_ring_bytes;
@@ -80,6 +80,9 @@ int loader_configure_targets(struct loader *loader, const struct loader_options 
 int loader_set_cgroup(struct loader *loader, int fd);
 
 /* loader_programs.c: before the programs are loaded */
+enum loader_calls loader_choose_calls(const struct kernel_features *features);
+/* Programs that call functions of the kernel's get their numbers. */
+int loader_number_functions(const struct loader *loader, const struct kernel_features *features);
 struct bpf_program *loader_program(const struct loader *loader, enum loader_program program);
 int loader_choose_programs(const struct loader *loader, const struct loader_options *options);
 /* A program goes with links of one kind only. */

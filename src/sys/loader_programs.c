@@ -2,9 +2,13 @@
 /* Which programs are loaded, and for which kind of link. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "array.h"
 #include "loader_impl.h"
+#include "lock.h"
 #include "physmem.h"
 #include "seep.skel.h"
 #include "uprobe_link.h"
@@ -44,6 +48,8 @@ static struct bpf_program *version_of(const struct loader *l, enum loader_progra
 		[PROGRAM_CODE_MUNMAP] = AT_CALL(code_munmap),
 		[PROGRAM_CODE_MMAP] = AT_CALL(code_mmap),
 		[PROGRAM_CODE_MREMAP] = AT_CALL(code_mremap),
+		[PROGRAM_VM_LOCK] = l->skel->progs.vm_lock,
+		[PROGRAM_CODE_LOCK] = l->skel->progs.code_lock,
 	};
 
 	return by_number[program];
@@ -51,7 +57,24 @@ static struct bpf_program *version_of(const struct loader *l, enum loader_progra
 
 struct bpf_program *loader_program(const struct loader *l, enum loader_program program)
 {
-	return version_of(l, program, l->trampolines);
+	return version_of(l, program, l->calls == CALLS_BY_TRAMPOLINES);
+}
+
+static bool is_at_call(enum loader_program program)
+{
+	return (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT) ||
+	       program >= PROGRAM_CODE_MUNMAP;
+}
+
+/* Code that goes away concerns all, mappings only who follows allocations. */
+static bool sees_calls_by(const struct loader *l, enum loader_program program, bool allocations)
+{
+	bool is_at_lock = program == PROGRAM_VM_LOCK || program == PROGRAM_CODE_LOCK;
+
+	if (l->calls == CALLS_UNSEEN || is_at_lock != (l->calls == CALLS_BY_LOCK))
+		return false;
+	return allocations || program == PROGRAM_CODE_LOCK ||
+	       (program >= PROGRAM_CODE_MUNMAP && program <= PROGRAM_CODE_MREMAP);
 }
 
 static bool is_wanted(const struct loader *l, enum loader_program program,
@@ -83,17 +106,21 @@ static bool is_wanted(const struct loader *l, enum loader_program program,
 	default:
 		break;
 	}
-	if (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT)
-		return options->allocations && l->sees_calls;
-	return program < PROGRAM_CODE_MUNMAP || l->sees_calls;
+	return is_at_call(program) ? sees_calls_by(l, program, options->allocations) : true;
 }
 
 int loader_choose_programs(const struct loader *l, const struct loader_options *options)
 {
+	bool trampolines = l->calls == CALLS_BY_TRAMPOLINES;
 	int i, err;
 
+	if (l->calls != CALLS_BY_LOCK) {
+		err = bpf_map__set_autocreate(l->skel->maps.vm_returns, false);
+		if (err)
+			return err;
+	}
 	for (i = 0; i < PROGRAM_NR; i++) {
-		err = bpf_program__set_autoload(version_of(l, i, !l->trampolines), false);
+		err = bpf_program__set_autoload(version_of(l, i, !trampolines), false);
 		if (!err)
 			err = bpf_program__set_autoload(loader_program(l, i),
 							is_wanted(l, i, options));
@@ -103,20 +130,43 @@ int loader_choose_programs(const struct loader *l, const struct loader_options *
 	return 0;
 }
 
-bool loader_sees_calls(const struct loader *l)
+enum loader_calls loader_choose_calls(const struct kernel_features *features)
 {
-	return l->sees_calls;
+	if (features->trampolines)
+		return CALLS_BY_TRAMPOLINES;
+	if (features->task_work)
+		return CALLS_BY_LOCK;
+	return features->syscall_tracepoints ? CALLS_BY_TRACEPOINTS : CALLS_UNSEEN;
 }
 
-bool loader_has_trampolines(const struct loader *l)
+int loader_number_functions(const struct loader *l, const struct kernel_features *features)
 {
-	return l->trampolines;
+	struct bpf_program *program = l->skel->progs.vm_lock;
+	size_t nr = bpf_program__insn_cnt(program), i;
+	struct bpf_insn *insn;
+	int err;
+
+	if (l->calls != CALLS_BY_LOCK)
+		return 0;
+	insn = malloc(nr * sizeof(*insn));
+	if (!insn)
+		return -ENOMEM;
+	memcpy(insn, bpf_program__insns(program), nr * sizeof(*insn));
+	for (i = 0; i < nr; i++) {
+		if (insn[i].code == (BPF_JMP | BPF_CALL) && !insn[i].src_reg &&
+		    insn[i].imm == SEEP_CALL_TASK_WORK) {
+			insn[i].src_reg = BPF_PSEUDO_KFUNC_CALL;
+			insn[i].imm = (int32_t)features->task_work;
+		}
+	}
+	err = bpf_program__set_insns(program, insn, nr);
+	free(insn);
+	return err;
 }
 
-static bool is_at_call(enum loader_program program)
+enum loader_calls loader_calls(const struct loader *l)
 {
-	return (program >= PROGRAM_MMAP_ENTER && program <= PROGRAM_BRK_EXIT) ||
-	       program >= PROGRAM_CODE_MUNMAP;
+	return l->calls;
 }
 
 uint64_t loader_calls_missed(const struct loader *l)
@@ -124,7 +174,7 @@ uint64_t loader_calls_missed(const struct loader *l)
 	uint64_t sum = 0;
 	int i, fd;
 
-	for (i = 0; i < PROGRAM_NR && l->trampolines; i++) {
+	for (i = 0; i < PROGRAM_NR && l->calls > CALLS_BY_TRACEPOINTS; i++) {
 		struct bpf_prog_info info = {0};
 		uint32_t bytes = sizeof(info);
 

@@ -18,7 +18,7 @@ layer_of() {
 	src/out/*) echo out ;;
 	src/sys/*) echo sys ;;
 	src/main.c) echo main ;;
-	bpf/event.h | bpf/event_queue.h | bpf/unwind.h | bpf/usdt_spec.h) echo event ;;
+	bpf/event.h | bpf/event_queue.h | bpf/lock.h | bpf/unwind.h | bpf/usdt_spec.h) echo event ;;
 	bpf/*) echo bpf ;;
 	src/*) echo top ;;
 	esac
@@ -99,7 +99,7 @@ check_pure() {
 
 check_headers() {
 	local file complaint
-	for file in $(c_files | grep -E '^src/.*\.h$') bpf/event.h bpf/event_queue.h bpf/unwind.h bpf/usdt_spec.h; do
+	for file in $(c_files | grep -E '^src/.*\.h$') bpf/event.h bpf/event_queue.h bpf/lock.h bpf/unwind.h bpf/usdt_spec.h; do
 		complaint=$("${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only -x c \
 			-iquote bpf -iquote src -iquote src/base -iquote src/core -iquote src/out -iquote src/sys \
 			"$file" 2>&1 | grep error: | head -n 3)

@@ -75,6 +75,7 @@ static void test_costs_by_link_and_place(void **state)
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_SKIPPED), 580);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 750);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_USDT), 1300);
+	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_MAPPING), 1500);
 	guard_start(guard, &input, &stepped, &step);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FOLLOWED), 600 + 1000 / 2 + 7500 / 2);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 150 + 8000);
@@ -84,6 +85,10 @@ static void test_costs_by_link_and_place(void **state)
 	/* its return is trapped all the same */
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_SKIPPED), 1280);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 850);
+	guard_free(guard);
+	options.calls = CALLS_BY_LOCK;
+	guard = begin(&options, &input, &step);
+	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_MAPPING), 9000);
 	guard_free(guard);
 	options.calibration = NULL;
 	guard = begin(&options, &input, &step);
@@ -147,6 +152,13 @@ static void test_steps(void **state)
 	input.counter[STAT_USDT_HITS] = 70;
 	assert_int_equal(guard_tick(guard, &input, &step), GOVERNOR_STAY);
 	assert_int_equal(guard_overhead(guard, &cpu_ns), 100 * 1600 + 90 * 750 + 70 * 1300);
+	/* and so do mappings outside allocators */
+	wait_for_work(worker, 10 * MS);
+	input.time_ns = now_ns();
+	input.counter[STAT_MAPPINGS] = 20;
+	assert_int_equal(guard_tick(guard, &input, &step), GOVERNOR_STAY);
+	assert_int_equal(guard_overhead(guard, &cpu_ns),
+			 100 * 1600 + 90 * 750 + 70 * 1300 + 20 * 1500);
 	/* all at once more than it can have used */
 	wait_for_work(worker, 10 * MS);
 	input.time_ns = now_ns();

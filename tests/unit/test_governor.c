@@ -23,15 +23,16 @@ static const struct governor_options usual = {
 	.sample_bytes = 1,
 	.has_windows = true,
 	.has_faults = true,
-	.cost_ns = {1900, 700, 800, 300, 650, 1500},
+	.cost_ns = {1900, 700, 800, 300, 650, 1500, 9000},
 };
 
 struct load {
-	double pairs;	/* wanted a second */
-	double pair_ns; /* that each takes without us */
-	double other;	/* CPUs used beside */
-	double threads; /* that make pairs: no more than so many CPUs */
-	double bytes;	/* of a pair */
+	double pairs;	 /* wanted a second */
+	double pair_ns;	 /* that each takes without us */
+	double other;	 /* CPUs used beside */
+	double threads;	 /* that make pairs: no more than so many CPUs */
+	double bytes;	 /* of a pair */
+	double mappings; /* a second, in the time beside */
 };
 
 struct world {
@@ -79,20 +80,24 @@ static void run_part(struct world *w, const struct load *load, bool in, uint64_t
 {
 	const double *cost = w->governor.options.cost_ns;
 	double share = followed_share(w, load), pairs, dearer = 0, dt = (double)part_ns;
+	double mappings = in ? load->mappings * dt / (double)S : 0,
+	       mapped_ns = mappings * cost[GOVERNOR_MAPPING];
 
 	if (in)
 		dearer = share * cost[GOVERNOR_FOLLOWED] + (1 - share) * cost[GOVERNOR_SKIPPED] +
 			 cost[GOVERNOR_FREE];
 	pairs = pairs_made(load, dearer, dt);
-	input->cpu_ns += (uint64_t)(pairs * (load->pair_ns + dearer) + load->other * dt);
-	w->spent_ns += pairs * dearer;
-	w->cpu_ns += pairs * (load->pair_ns + dearer) + load->other * dt;
+	input->cpu_ns +=
+		(uint64_t)(pairs * (load->pair_ns + dearer) + load->other * dt + mapped_ns);
+	w->spent_ns += pairs * dearer + mapped_ns;
+	w->cpu_ns += pairs * (load->pair_ns + dearer) + load->other * dt + mapped_ns;
 	if (!in)
 		return;
 	input->attached_ns += part_ns;
 	input->hits[GOVERNOR_FOLLOWED] += (uint64_t)(pairs * share);
 	input->hits[GOVERNOR_SKIPPED] += (uint64_t)(pairs * (1 - share));
 	input->hits[GOVERNOR_FREE] += (uint64_t)pairs;
+	input->hits[GOVERNOR_MAPPING] += (uint64_t)mappings;
 	input->call_bytes += (uint64_t)(pairs * load->bytes);
 	input->own_cpu_ns += (uint64_t)(pairs * share * w->own_cpu_of_call_ns);
 	w->own_ns += pairs * share * w->own_cpu_of_call_ns;
@@ -259,6 +264,12 @@ static struct load four_threads(uint64_t time_ns)
 	return (struct load){8e6, 100, 0.3, 4, 1000};
 }
 
+static struct load maps_much(uint64_t time_ns)
+{
+	(void)time_ns;
+	return (struct load){1000, 50, 0.7, 1, 100, 20000};
+}
+
 static void test_cheap_stays_exact(void **state)
 {
 	struct world w;
@@ -421,6 +432,21 @@ static void test_threads(void **state)
 	assert_true(share(&w) <= 0.05);
 	assert_true(share(&w) >= 0.02);
 	assert_int_equal(w.step.mode, STEP_WINDOWS);
+	assert_books(&w);
+}
+
+/* What mappings cost is the same in each rung that has probes in. */
+static void test_mappings(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w, &usual, maps_much);
+	run(&w, 60 * S);
+	assert_true(share(&w) <= 0.05);
+	assert_true(share(&w) >= 0.02);
+	assert_int_equal(w.step.mode, STEP_WINDOWS);
+	assert_true(w.in_mode_ns[STEP_SAMPLED] < 2 * S);
 	assert_books(&w);
 }
 
@@ -698,6 +724,7 @@ int main(void)
 		cmocka_unit_test(test_ramp),
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_small_allowance),
 		cmocka_unit_test(test_without_windows),
 		cmocka_unit_test(test_never_richer_than_asked),
