@@ -15,10 +15,10 @@
 #include "stack.bpf.h"
 
 /*
- * False: allocators are not followed, or not those of this process. What a thread had under way when it was last looked
- * at is over if allocators were not followed meanwhile: nobody has seen it return.
+ * What a thread had under way when it was last looked at is over if allocators were not followed meanwhile: nobody has
+ * seen it return.
  */
-static __always_inline bool calls_enter(struct context *c, struct task_struct *task)
+static __always_inline bool calls_are_followed(struct context *c, struct task_struct *task)
 {
 	struct thread *t;
 	__u64 since;
@@ -37,6 +37,15 @@ static __always_inline bool calls_enter(struct context *c, struct task_struct *t
 		t->last_freed = 0;
 	}
 	return true;
+}
+
+/* False: allocators are not followed, or not those of this process, which pays for the trap all the same. */
+static __always_inline bool calls_enter(struct context *c, struct task_struct *task)
+{
+	if (calls_are_followed(c, task))
+		return true;
+	count_slot(SEEP_SLOT_NONE, STAT_FOREIGN_HITS, 1);
+	return false;
 }
 
 /* Has the call at the very same place ended in a jump to this function, as realloc(NULL, n) does to malloc()? */

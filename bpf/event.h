@@ -197,9 +197,10 @@ enum seep_stat {
 	STAT_MEMO_HITS = 33,	     /* checking only: stacks that were known again */
 	STAT_MEMO_WRONG = 34,	     /* checking only: of those, not what a full walk found */
 	/* Exact, also when not every block is followed: */
-	STAT_CALLS = 35,	/* outermost allocator calls, whatever became of them */
-	STAT_CALL_BYTES = 36,	/* what they asked for */
-	STAT_FOREIGN_HITS = 37, /* of slot 0: probes hit by processes that are no targets */
+	STAT_CALLS = 35,      /* outermost allocator calls, whatever became of them */
+	STAT_CALL_BYTES = 36, /* what they asked for */
+	STAT_FOREIGN_HITS =
+		37, /* of slot 0: probes hit by who is no target, or while nothing is followed */
 	STAT_SAMPLES_NESTED =
 		38,	     /* information: samples not taken, the call being part of another */
 	STAT_USDT_HITS = 39, /* runs of programs on probes that a program brings along */

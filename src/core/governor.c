@@ -16,12 +16,15 @@
 #define PAYBACK_NS (10 * NS_PER_S)
 #define PATIENCE_NS (2 * NS_PER_S)
 #define AVERAGE_NS NS_PER_S
-#define WINDOW_NS (NS_PER_S / 10) /* what is saved for before probes go in */
 #define MIN_WINDOW_NS (NS_PER_S / 20)
+#define SAVED_FOR_NS                                                                               \
+	(3 * NS_PER_S /                                                                            \
+	 40) /* before probes go in: the shortest window, and the look that ends it */
+#define NEXT_LOOK_NS (NS_PER_S / 10) /* and what must be there for a window to go on */
 #define MIN_PAUSE_NS (NS_PER_S / 2)
 #define QUIETER 0.5 /* of the CPU time that was used before */
 #define MAX_PAUSE_NS (60 * NS_PER_S)
-#define DETACH_NS (3 * NS_PER_S / 100)
+#define DETACH_NS (NS_PER_S / 1000)
 #define MIN_RATES_NS 1e7	   /* with probes in, to tell rates from */
 #define MIN_SEEN_NS (NS_PER_S / 5) /* with probes in, to judge by */
 #define HOLD_MIN_NS NS_PER_S
@@ -50,18 +53,25 @@ static double strictly_allowed_ns(const struct governor *g, uint64_t time_ns)
 	return CREDITED * g->options.max_overhead * g->cpus * (double)time_ns;
 }
 
-/* What probes that are in for so long will cost, if the targets are no busier than they were. */
+/*
+ * What probes that are in for so long will cost. While they are out, in proportion to what the targets use beside what they
+ * used before: a burst that was noticed at once has told little of itself. But never more than they use.
+ */
 static double expected_ns(const struct governor *g, uint64_t time_ns)
 {
-	double quieter = g->idle_cpus < g->idle_then ? g->idle_cpus / g->idle_then : 1;
+	double cpus = g->window_cpus, most = g->idle_cpus > cpus ? g->idle_cpus : cpus;
 
-	return g->window_cpus * (g->attached ? 1 : quieter) * (double)time_ns;
+	if (!g->attached && g->idle_then > 0) {
+		cpus *= g->idle_cpus / g->idle_then;
+		cpus = cpus < most ? cpus : most;
+	}
+	return cpus * (double)time_ns;
 }
 
 /* A window, and its end. */
 static double window_ns(const struct governor *g)
 {
-	return expected_ns(g, WINDOW_NS + g->options.detach_ns);
+	return expected_ns(g, SAVED_FOR_NS + g->options.detach_ns);
 }
 
 static void average(double *mean, double value, double weight)
@@ -151,6 +161,7 @@ static void turn(struct governor *g, bool attached)
 		return;
 	g->attached = attached;
 	g->turned_ns = g->time_ns;
+	g->open_ns = 0;
 	if (attached)
 		g->idle_then = g->idle_cpus;
 }
@@ -290,10 +301,11 @@ static bool turn_window(struct governor *g)
 {
 	uint64_t since_ns = g->time_ns - g->turned_ns;
 	double need = window_ns(g), saved = allowed_ns(g, SAVED_NS);
+	double next = expected_ns(g, NEXT_LOOK_NS + g->options.detach_ns);
 
 	if (g->attached) {
 		/* it goes on if it is cheap, or if what comes next can be paid for */
-		if (since_ns < MIN_WINDOW_NS || g->strict_ns >= need ||
+		if (g->open_ns < MIN_WINDOW_NS || g->strict_ns >= next ||
 		    g->window_cpus * NS_PER_S <= saved)
 			return false;
 		turn(g, false);
@@ -320,6 +332,10 @@ static enum governor_action tick_down(struct governor *g, const struct governor_
 	/* windows are never overdrawn: there are fewer of them */
 	if (is_windows(g))
 		overdrawn = governor_best(g, r, 0) > g->at;
+	/* what counting took, and probes that were told to go, is no reason to do without page faults */
+	if (!governor_sees_calls(g, g->at) &&
+	    governor_load(g, r, g->at) <= MARGIN_DOWN * g->options.max_overhead)
+		overdrawn = false;
 	if (!overdrawn)
 		return GOVERNOR_STAY;
 	move(g, lower_rung(g, r));
@@ -338,8 +354,8 @@ static enum governor_action tick_up(struct governor *g, const struct governor_in
 		g->count_ns = g->time_ns + g->count_pause_ns;
 		return GOVERNOR_COUNT;
 	}
-	/* nothing is known of a pause between windows */
-	if (r->wall_ns >= MIN_RATES_NS &&
+	/* nothing is known of a pause between windows, nor of its beginning, when probes are told to go */
+	if (g->attached && r->wall_ns >= MIN_RATES_NS &&
 	    rise(g, room ? governor_best(g, r, margin * g->options.max_overhead) : g->at,
 		 in->attached_ns))
 		return GOVERNOR_STEP;
@@ -365,8 +381,10 @@ enum governor_action governor_tick(struct governor *g, const struct governor_inp
 			spent_ns = (double)in->cpu_ns;
 		rates = governor_rates_of_input(g, in, interval_ns, spent_ns);
 		book(g, in, interval_ns, spent_ns);
-		if (governor_sees_calls(g, g->at))
+		if (g->attached) {
 			note_window(g, &rates);
+			g->open_ns += in->attached_ns;
+		}
 		action = tick_down(g, in, &rates, &why);
 		if (action == GOVERNOR_STAY) {
 			why = STEP_ROOM;

@@ -33,8 +33,8 @@
  * halves when it did; so a program that goes to and fro moves us ever less often.
  *
  * WINDOWS. Probes are in until the next interval could not be paid for, but not shorter than MIN_WINDOW_NS; they are out
- * until what the next window will cost has been saved, by what the last one cost. How long that is depends on the target:
- * the duty is a result, and the strict account pays. When a target has become quiet since, a debt is no reason to wait for long: it is looked at,
+ * until what the shortest window will cost has been saved, by what the last one cost, and by what the targets use now and
+ * used then. How long that is depends on the target: the duty is a result, and the strict account pays. When a target has become quiet since, a debt is no reason to wait for long: it is looked at,
  * ever less often.
  *
  * FAULTS, DETACHED. There is nothing to estimate from. So at times the calls are counted, for a moment: after 2 s, and
@@ -68,7 +68,7 @@ enum governor_hit {
 	GOVERNOR_SKIPPED,  /* an allocating call that is not sampled */
 	GOVERNOR_FREE,	   /* a freeing call */
 	GOVERNOR_FAULT,
-	GOVERNOR_FOREIGN, /* a call of a process that is no target, but has the traps */
+	GOVERNOR_FOREIGN, /* a trap of who is no target, or at a probe that was told to go */
 	GOVERNOR_USDT, /* a heap probe that a program brings along: what samples it takes is its own affair */
 	GOVERNOR_MAPPING, /* a mapping outside allocators, whose return and stack are looked at */
 	GOVERNOR_HIT_NR,
@@ -85,7 +85,7 @@ struct governor_options {
 	bool has_windows;	   /* probes go in and out in a moment */
 	bool has_faults;	   /* page faults can be followed alone */
 	bool pays_own;	    /* the share is of all CPUs: what seep itself uses is out of it, too */
-	uint64_t detach_ns; /* how long probes still act after they were told to go; 0: 30 ms */
+	uint64_t detach_ns; /* how long probes still act after they were told to go; 0: 1 ms */
 	double cost_ns[GOVERNOR_HIT_NR];
 };
 
@@ -151,6 +151,7 @@ struct governor {
 	double idle_then;      /* idle_cpus when probes last went in */
 	double tolerated_ns;   /* not overdrawn while the account is above this */
 	uint64_t turned_ns;    /* when probes last went in or out */
+	uint64_t open_ns;      /* they are in for so long */
 	uint64_t pause_ns;     /* at least, before a window that is not paid for yet */
 	uint64_t seen_ns;      /* time with probes in since `rising_ns` */
 	uint64_t rising_ns;    /* since then there was room for more; 0: there is none */

@@ -15,7 +15,8 @@
 #define MS UINT64_C(1000000)
 #define S (1000 * MS)
 #define TICK (100 * MS)
-#define DETACH (30 * MS)
+#define DETACH MS
+#define GONE (80 * MS) /* when that is known, and no probe is there any more */
 
 /* What a guest of this kind pays: session links, and our programs. */
 static const struct governor_options usual = {
@@ -154,6 +155,8 @@ static void tick(struct world *w)
 	} else {
 		run_part(w, &load, true, w->leaving_ns, &input);
 		run_part(w, &load, false, TICK - w->leaving_ns, &input);
+		if (w->leaving_ns)
+			input.attached_ns = GONE;
 		w->leaving_ns = 0;
 	}
 	w->paid_ns += (double)(input.cpu_ns > TICK / 5 ? input.cpu_ns : TICK / 5);
@@ -206,6 +209,18 @@ static struct load busy(uint64_t time_ns)
 {
 	(void)time_ns;
 	return (struct load){2e6, 50, 0.9, 1, 100};
+}
+
+/* It begins at the end of an interval. */
+static struct load late_burst(uint64_t time_ns)
+{
+	struct load load = busy(time_ns);
+
+	if (time_ns < 6 * S)
+		return quiet(time_ns);
+	if (time_ns < 6 * S + TICK)
+		load.pairs /= 8;
+	return load;
 }
 
 /* The same without any other work: probes make the most of it. */
@@ -435,6 +450,25 @@ static void test_threads(void **state)
 	assert_books(&w);
 }
 
+/* Of a burst that is noticed at once little is known: the first window waits all the same until it can be paid for. */
+static void test_burst_noticed_at_once(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w, &usual, late_burst);
+	run(&w, 5 * S + TICK);
+	assert_int_equal(w.step.mode, STEP_WINDOWS);
+	while (!w.step.attached)
+		tick(&w);
+	while (w.step.attached)
+		tick(&w);
+	assert_true(w.spent_ns <= 0.055 * w.paid_ns);
+	run(&w, 30 * S);
+	assert_true(w.spent_ns <= 0.05 * w.paid_ns);
+	assert_true(w.spent_ns >= 0.035 * w.paid_ns);
+}
+
 /* What mappings cost is the same in each rung that has probes in. */
 static void test_mappings(void **state)
 {
@@ -576,8 +610,8 @@ static void test_own_cpu_is_paid(void **state)
 	start(&w, &options, busy);
 	start(&free_of_charge, &usual, busy);
 	w.own_cpu_of_call_ns = free_of_charge.own_cpu_of_call_ns = 20000;
-	run(&w, 100 * S);
-	run(&free_of_charge, 100 * S);
+	run(&w, 300 * S);
+	run(&free_of_charge, 300 * S);
 	assert_int_equal(w.step.mode, STEP_WINDOWS);
 	assert_true(w.own_ns > 0.1 * w.spent_ns);
 	assert_true((w.spent_ns + w.own_ns) / w.paid_ns <= 0.051);
@@ -725,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_mappings),
+		cmocka_unit_test(test_burst_noticed_at_once),
 		cmocka_unit_test(test_small_allowance),
 		cmocka_unit_test(test_without_windows),
 		cmocka_unit_test(test_never_richer_than_asked),
