@@ -47,12 +47,6 @@ static double allowed_ns(const struct governor *g, uint64_t time_ns)
 	return CREDITED * g->options.max_overhead * governor_at_least(g->cpus, 1) * (double)time_ns;
 }
 
-/* The same without a least use. */
-static double strictly_allowed_ns(const struct governor *g, uint64_t time_ns)
-{
-	return CREDITED * g->options.max_overhead * g->cpus * (double)time_ns;
-}
-
 /*
  * What probes that are in for so long will cost. While they are out, in proportion to what the targets use beside what they
  * used before: a burst that was noticed at once has told little of itself. But never more than they use.
@@ -140,7 +134,8 @@ static void note_window(struct governor *g, const struct governor_rates *r)
 
 static void describe(const struct governor *g, enum step_why why, struct governor_step *out)
 {
-	double duty = 1000, allowed = strictly_allowed_ns(g, NS_PER_S),
+	double cpus = g->attached ? g->cpus : g->idle_cpus, duty = 1000,
+	       allowed = CREDITED * g->options.max_overhead * cpus * NS_PER_S,
 	       expected = expected_ns(g, NS_PER_S);
 
 	if (is_windows(g) && g->options.max_overhead && expected > allowed)
@@ -159,6 +154,8 @@ static void turn(struct governor *g, bool attached)
 {
 	if (attached == g->attached)
 		return;
+	if (attached)
+		g->window_cpus = expected_ns(g, NS_PER_S) / NS_PER_S;
 	g->attached = attached;
 	g->turned_ns = g->time_ns;
 	g->open_ns = 0;

@@ -6,9 +6,17 @@
 #include "array.h"
 #include "profile_impl.h"
 
+#define OTHER_DUTY UINT64_C(2)
+
 int feed_sampling(struct profile *p, const struct record_sampling *r)
 {
 	return weights_set(&p->weights, r->tag, r->period_bytes);
+}
+
+/* How much of the time windows take is an estimate, and a little different each time. */
+static bool is_other_duty(uint32_t a, uint32_t b)
+{
+	return a > OTHER_DUTY * b || b > OTHER_DUTY * a;
 }
 
 static bool is_news(const struct profile *p, const struct record_step *r)
@@ -16,7 +24,7 @@ static bool is_news(const struct profile *p, const struct record_step *r)
 	const struct record_step *last = p->nr_steps ? &p->step[p->nr_steps - 1] : NULL;
 
 	return !last || last->mode != r->mode || last->period_bytes != r->period_bytes ||
-	       last->duty_permille != r->duty_permille;
+	       is_other_duty(last->duty_permille, r->duty_permille);
 }
 
 static void watch(struct profile *p, uint64_t time_ns)
