@@ -101,57 +101,47 @@ static bool has_atomics(void)
 #endif
 
 /* Some kernels load such programs and then refuse to attach them: both are tried. */
-static bool has_trampolines(const struct btf *btf)
+static bool can_trace(int btf_id, enum bpf_attach_type type)
 {
 	const struct bpf_insn insn[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	int id = btf ? btf__find_by_name_kind(btf, SYSCALL_TO_TRY, BTF_KIND_FUNC) : -ENOENT;
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FEXIT,
-		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type,
+		    .attach_btf_id = btf_id > 0 ? (uint32_t)btf_id : 0);
 	int program, link;
+	bool can;
 
-	if (id <= 0)
+	if (btf_id <= 0)
 		return false;
 	program =
 		bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insn, ARRAY_SIZE(insn), &options);
 	if (program < 0)
 		return false;
 	link = bpf_raw_tracepoint_open(NULL, program);
-	id = link;
+	can = link >= 0;
 	fd_close(&link);
 	fd_close(&program);
-	return id >= 0;
+	return can;
 }
 
-/* An empty program at a tracepoint that has so many arguments. */
+static bool has_trampolines(const struct btf *btf)
+{
+	return btf && can_trace(btf__find_by_name_kind(btf, SYSCALL_TO_TRY, BTF_KIND_FUNC),
+				BPF_TRACE_FEXIT);
+}
+
+/* With so many arguments. */
 static bool has_tracepoint(const struct btf *btf, const char *type_name, uint32_t nr_args)
 {
-	const struct bpf_insn insn[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
 	int id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP,
-		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
 	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
-	int program, link;
 
 	type = type ? btf__type_by_id(btf, type->type) : NULL; /* a pointer */
 	type = type ? btf__type_by_id(btf, type->type) : NULL;
 	/* the first is what a program of the kernel's brings along */
-	if (!type || !btf_is_func_proto(type) || btf_vlen(type) != nr_args + 1)
-		return false;
-	program =
-		bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insn, ARRAY_SIZE(insn), &options);
-	if (program < 0)
-		return false;
-	link = bpf_raw_tracepoint_open(NULL, program);
-	id = link;
-	fd_close(&link);
-	fd_close(&program);
-	return id >= 0;
+	return type && btf_is_func_proto(type) && btf_vlen(type) == nr_args + 1 &&
+	       can_trace(id, BPF_TRACE_RAW_TP);
 }
 
 /* By its name of 7.0, then by that of 6.18. bpf/lock.bpf.c reads the registers of x86 alone. */
