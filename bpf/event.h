@@ -206,7 +206,8 @@ enum seep_stat {
 	STAT_USDT_HITS = 39, /* runs of programs on probes that a program brings along */
 	STAT_MAPPINGS =
 		40, /* calls of mmap, mremap and brk outside allocators, that may be told of */
-	STAT_NR = 41,
+	STAT_UNMAPPINGS = 41, /* calls of munmap, likewise */
+	STAT_NR = 42,
 };
 
 struct seep_counters {
@@ -370,9 +371,10 @@ struct stack_value {
 };
 
 enum slot_flags {
-	SLOT_TELLS =
-		1
-		<< 0, /* it tells of its allocations by probes of its own: its calls are not followed; until it execs */
+	/* it tells of its allocations by probes of its own: its calls are not followed; until it execs */
+	SLOT_TELLS = 1 << 0,
+	/* no mapping is known of it: what it unmaps while nothing is followed is no news */
+	SLOT_UNMAPPED = 1 << 1,
 };
 
 /* What a target's slot holds. */

@@ -121,7 +121,8 @@ static __always_inline void vm_begins(struct task_struct *task, __u32 kind, cons
 	bool is_untold;
 	int err;
 
-	if (!context_enter(&c))
+	/* as vm_note() says, but at once */
+	if ((!watching && kind != EVENT_MUNMAP) || !context_enter(&c))
 		return;
 	/* of an earlier call, unless this one takes the lock a second time */
 	is_untold = c.thread->vm.kind && c.thread->vm.kind != EVENT_MUNMAP;
@@ -137,44 +138,54 @@ static __always_inline void vm_begins(struct task_struct *task, __u32 kind, cons
 		event_lost(&c);
 }
 
-SEC("tp_btf/mmap_lock_acquire_returned")
-int vm_lock(__u64 *ctx)
+static __always_inline void code_strikes(__u32 kind, const __u64 *arg)
 {
-	bool is_write = ctx[1], is_held = ctx[2];
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	__u32 kind = is_held ? call_under_way(task, regs) : 0;
-	__u64 arg[SYSCALL_ARGS];
-
-	if (!kind || ctx[0] != (__u64)task->mm)
-		return 0;
-	if (!is_write) {
-		if (kind == EVENT_MUNMAP)
-			munmap_exits(0);
-		return 0;
-	}
-	syscall_args(regs, arg);
-	vm_begins(task, kind, arg);
-	return 0;
-}
-
-SEC("tp_btf/mmap_lock_acquire_returned")
-int code_lock(__u64 *ctx)
-{
-	bool is_write = ctx[1], is_held = ctx[2];
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	__u32 kind = is_write && is_held ? call_under_way(task, regs) : 0;
-	__u64 arg[SYSCALL_ARGS];
-
-	if (!kind || ctx[0] != (__u64)task->mm)
-		return 0;
-	syscall_args(regs, arg);
 	if (kind == EVENT_MUNMAP)
 		munmap_strikes(arg);
 	else if (kind == EVENT_MREMAP)
 		mremap_strikes(arg);
 	else if (kind == EVENT_MMAP)
 		mmap_strikes(arg);
+}
+
+static __always_inline void lock_is_held(const __u64 *ctx, bool with_vm)
+{
+	bool is_write = ctx[1];
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	__u32 kind = call_under_way(task, regs);
+	__u64 arg[SYSCALL_ARGS];
+
+	if (!kind || ctx[0] != (__u64)task->mm)
+		return;
+	if (is_write) {
+		syscall_args(regs, arg);
+		code_strikes(kind, arg);
+		if (with_vm)
+			vm_begins(task, kind, arg);
+	} else if (with_vm && kind == EVENT_MUNMAP) {
+		munmap_exits(0);
+	}
+}
+
+/* Mappings, and code that goes away; one program, as each takes time. */
+SEC("tp_btf/mmap_lock_acquire_returned")
+int vm_lock(__u64 *ctx)
+{
+	bool is_got = ctx[2];
+
+	if (is_got)
+		lock_is_held(ctx, true);
+	return 0;
+}
+
+/* Where mappings are of no interest. */
+SEC("tp_btf/mmap_lock_acquire_returned")
+int code_lock(__u64 *ctx)
+{
+	bool is_got = ctx[2];
+
+	if (is_got)
+		lock_is_held(ctx, false);
 	return 0;
 }

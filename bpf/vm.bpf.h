@@ -48,7 +48,7 @@ static __always_inline bool vm_note(struct context *c, const __u64 *arg, __u32 k
 	t = c->thread;
 	t->vm.kind = 0;
 	/* Whether an allocator makes this call cannot be told while those are not followed. */
-	if (!gives_back && !watching)
+	if (!watching && (!gives_back || c->slot_flags & SLOT_UNMAPPED))
 		return false;
 	if (!config.task_pt_regs) {
 		/* No user stack pointer: any call under way is taken to contain this one. */
@@ -60,8 +60,7 @@ static __always_inline bool vm_note(struct context *c, const __u64 *arg, __u32 k
 		if (inside_call(t, BPF_CORE_READ(regs, sp)))
 			return false;
 	}
-	if (!gives_back)
-		count_in(c->counters, STAT_MAPPINGS, 1);
+	count_in(c->counters, gives_back ? STAT_UNMAPPINGS : STAT_MAPPINGS, 1);
 	t->vm.kind = kind;
 	t->vm.stack = SEEP_STACK_UNKNOWN;
 	t->vm.arg[0] = arg[0];

@@ -19,6 +19,7 @@
 #define MAX_CLOSE 16	  /* targets that are looked at more often than others */
 #define BURST_EVENTS 2000 /* between two looks: some milliseconds of the targets' time */
 #define MAX_PERIODS 64
+#define UNDER_WAY_NS 200000000 /* a system call at most, nearly always */
 
 struct session_guard {
 	struct guard *guard;
@@ -31,7 +32,8 @@ struct session_guard {
 	struct attach faults;
 	pid_t *tgid;
 	size_t cap_tgids;
-	uint64_t nr_events; /* as read when it was last looked whether there are many */
+	uint64_t nr_events;  /* as read when it was last looked whether there are many */
+	uint64_t stopped_ns; /* when allocators were last left alone */
 };
 
 /* --- what is followed --- */
@@ -87,6 +89,25 @@ static int feed_step(struct session *s, uint64_t time_ns)
 }
 
 /*
+ * While allocators are left alone, what a process unmaps is news only if a mapping of it is known. A call that was under
+ * way meanwhile is told of when it returns: so for a moment any may be.
+ */
+static void look_at_mappings(struct session *s, bool any)
+{
+	size_t i;
+
+	if (!any && session_now_ns() - s->guard->stopped_ns < UNDER_WAY_NS)
+		return;
+	for (i = 0; i < s->nr_targets; i++) {
+		const struct session_target *t = s->target[i];
+
+		if (!t->gone && t->slot)
+			loader_set_unmapped(s->loader, t->slot,
+					    !any && !profile_has_mappings(s->profile, t->proc));
+	}
+}
+
+/*
  * Everything that was sent before programs were stilled has been read: what is live then is left. The block map keeps it,
  * to tell when it is seen gone.
  */
@@ -96,8 +117,9 @@ static int stop_watching(struct session *s)
 	long nr;
 	int err;
 
+	look_at_mappings(s, true);
 	loader_watch(s->loader, 0);
-	now_ns = session_now_ns();
+	s->guard->stopped_ns = now_ns = session_now_ns();
 	session_turn_off(s);
 	nr = ring_set_drain(s->rings);
 	if (nr < 0)
@@ -269,6 +291,8 @@ int session_guard_tick(struct session *s)
 
 	if (!s->guard || !s->armed)
 		return 0;
+	if (s->is_unwatched)
+		look_at_mappings(s, false);
 	err = fill_input(s, &input);
 	if (err)
 		return err;

@@ -70,7 +70,8 @@ enum governor_hit {
 	GOVERNOR_FAULT,
 	GOVERNOR_FOREIGN, /* a trap of who is no target, or at a probe that was told to go */
 	GOVERNOR_USDT, /* a heap probe that a program brings along: what samples it takes is its own affair */
-	GOVERNOR_MAPPING, /* a mapping outside allocators, whose return and stack are looked at */
+	GOVERNOR_MAPPING,   /* a mapping outside allocators, whose return and stack are looked at */
+	GOVERNOR_UNMAPPING, /* and what is unmapped, where such a mapping is known */
 	GOVERNOR_HIT_NR,
 };
 

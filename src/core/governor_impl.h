@@ -7,7 +7,7 @@
 
 /* Calls as they come now, in a time of wall_ns with probes in. */
 struct governor_rates {
-	double calls, frees, bytes, faults, foreign, usdts, mappings;
+	double calls, frees, bytes, faults, foreign, usdts, mappings, unmappings;
 	double base_ns; /* CPU time of the targets without us */
 	double wall_ns;
 };

@@ -60,7 +60,8 @@ double governor_cost(const struct governor *g, const struct governor_rates *r, u
 	    r->bytes / (double)g->rung[at].period_bytes < followed)
 		followed = r->bytes / (double)g->rung[at].period_bytes;
 	others = r->frees * cost[GOVERNOR_FREE] + r->foreign * cost[GOVERNOR_FOREIGN] +
-		 r->usdts * cost[GOVERNOR_USDT] + r->mappings * cost[GOVERNOR_MAPPING];
+		 r->usdts * cost[GOVERNOR_USDT] + r->mappings * cost[GOVERNOR_MAPPING] +
+		 r->unmappings * cost[GOVERNOR_UNMAPPING];
 	return followed * cost[GOVERNOR_FOLLOWED] + (r->calls - followed) * cost[GOVERNOR_SKIPPED] +
 	       others;
 }
@@ -111,6 +112,7 @@ struct governor_rates governor_rates_of_input(const struct governor *g,
 		.foreign = (double)in->hits[GOVERNOR_FOREIGN],
 		.usdts = (double)in->hits[GOVERNOR_USDT],
 		.mappings = (double)in->hits[GOVERNOR_MAPPING],
+		.unmappings = (double)in->hits[GOVERNOR_UNMAPPING],
 		.wall_ns = interval_ns,
 	};
 

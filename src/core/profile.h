@@ -49,6 +49,9 @@ bool profile_knows_stack(const struct profile *profile, uint32_t stack);
 void profile_unnamed(struct profile *profile,
 		     void (*want)(uint32_t proc, uint64_t address, void *arg), void *arg);
 
+/* May a mapping outside allocators be there, as far as is known? What was told of last may not be counted yet. */
+bool profile_has_mappings(const struct profile *profile, uint32_t proc);
+
 uint64_t profile_live_bytes(const struct profile *profile);
 uint64_t profile_nr_live(const struct profile *profile);
 uint64_t profile_nr_events(const struct profile *profile);

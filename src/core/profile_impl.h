@@ -77,6 +77,7 @@ struct profile {
 	struct usages mappings;	  /* sum: bytes ever mapped */
 	struct event_vm *vm;	  /* not applied yet: they must be, in time order */
 	size_t nr_vm, cap_vm;
+	size_t nr_vm_new; /* of them, those that map something */
 	struct probe *probe;
 	size_t nr_probes, cap_probes;
 	struct record_run run;

@@ -18,6 +18,7 @@ int feed_vm(struct profile *p, const struct event_vm *e)
 	if (!profile_add_image(p, e->head.proc) || ARRAY_GROW(&p->vm, &p->cap_vm, p->nr_vm + 1))
 		return -ENOMEM;
 	p->nr_events++;
+	p->nr_vm_new += e->head.kind != EVENT_MUNMAP;
 	p->vm[p->nr_vm++] = *e;
 	return 0;
 }
@@ -102,6 +103,7 @@ int apply_vm(struct profile *p, uint64_t before_ns)
 		return 0;
 	qsort(p->vm, p->nr_vm, sizeof(*p->vm), vm_compare);
 	for (i = 0; i < p->nr_vm && p->vm[i].head.time_ns < before_ns; i++) {
+		p->nr_vm_new -= p->vm[i].head.kind != EVENT_MUNMAP;
 		err = apply_event(p, &p->vm[i]);
 		/* The kernel did it, so that an address range that cannot be is not its, but a forgery's. */
 		if (err && err != -EINVAL)
@@ -112,6 +114,13 @@ int apply_vm(struct profile *p, uint64_t before_ns)
 	p->nr_vm -= i;
 	memmove(p->vm, p->vm + i, p->nr_vm * sizeof(*p->vm));
 	return result;
+}
+
+bool profile_has_mappings(const struct profile *p, uint32_t proc)
+{
+	const struct image *image = profile_image(p, proc);
+
+	return p->nr_vm_new || (image && !image->ended && vm_nr(image->vm));
 }
 
 int feed_fault(struct profile *p, const struct event_fault *e)

@@ -183,8 +183,11 @@ static int attach_calls(struct attach *a, const struct loader *loader, enum load
 	size_t i;
 	int err, fd;
 
-	if (loader_calls(loader) == CALLS_BY_LOCK)
-		return raw_tracepoint(a, NULL, loader_program_fd(loader, at_lock));
+	if (loader_calls(loader) == CALLS_BY_LOCK) {
+		/* one of them is loaded, and does all */
+		fd = loader_program_fd(loader, at_lock);
+		return fd < 0 ? 0 : raw_tracepoint(a, NULL, fd);
+	}
 	for (i = 0; i < nr && loader_calls(loader) != CALLS_UNSEEN; i++) {
 		fd = loader_program_fd(loader, call[i].program);
 		err = loader_calls(loader) == CALLS_BY_TRAMPOLINES

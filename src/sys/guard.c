@@ -20,8 +20,9 @@
 #define SKIPPED_NS 80
 #define FREE_NS 150
 #define FOREIGN_NS 40
-#define FAULT_NS 800		/* of perf, and our program */
-#define MAPPING_NS 1500		/* a stack, as a rule a new one */
+#define FAULT_NS 800	/* of perf, and our program */
+#define MAPPING_NS 1500 /* a stack, as a rule a new one */
+#define UNMAPPING_NS 1000
 #define MAPPING_BY_LOCK_NS 9000 /* with an interrupt that the CPU sends itself, dear in a guest */
 
 #define MEASURE_FIRST_NS (NS_PER_S / 5)
@@ -125,6 +126,7 @@ static void take_hits(const struct guard *g, const uint64_t *now, const uint64_t
 	hits[GOVERNOR_FOREIGN] = since(now, before, STAT_FOREIGN_HITS);
 	hits[GOVERNOR_USDT] = since(now, before, STAT_USDT_HITS);
 	hits[GOVERNOR_MAPPING] = since(now, before, STAT_MAPPINGS);
+	hits[GOVERNOR_UNMAPPING] = since(now, before, STAT_UNMAPPINGS);
 }
 
 /* --- what our programs take ----------------------------------------------------------------------- */
@@ -335,6 +337,7 @@ int guard_new(const struct guard_options *options, struct guard **out)
 	g->program_ns[GOVERNOR_FOREIGN] = FOREIGN_NS;
 	g->program_ns[GOVERNOR_FAULT] = FAULT_NS;
 	g->program_ns[GOVERNOR_USDT] = FOLLOWED_NS;
+	g->program_ns[GOVERNOR_UNMAPPING] = UNMAPPING_NS;
 	g->program_ns[GOVERNOR_MAPPING] =
 		options->calls == CALLS_BY_LOCK ? MAPPING_BY_LOCK_NS : MAPPING_NS;
 	progtime_init(&g->progtime);

@@ -56,7 +56,7 @@ enum loader_program {
 	PROGRAM_CODE_MUNMAP,
 	PROGRAM_CODE_MMAP,
 	PROGRAM_CODE_MREMAP,
-	PROGRAM_VM_LOCK, /* in place of all those at mmap and so on, and ... */
+	PROGRAM_VM_LOCK, /* in place of all those at mmap and so on; or, where mappings are of no interest, */
 	PROGRAM_CODE_LOCK,
 	PROGRAM_NR,
 };
@@ -143,6 +143,8 @@ void loader_arm(struct loader *loader, bool armed);
 void loader_set_sampling(struct loader *loader, uint64_t period_bytes, uint32_t tag);
 /* The process in a slot tells of its allocations by probes of its own, or does not: see SLOT_TELLS. */
 void loader_set_tells(struct loader *loader, uint32_t slot, bool tells);
+/* No mapping of the process in a slot is known, or some may be: see SLOT_UNMAPPED. */
+void loader_set_unmapped(struct loader *loader, uint32_t slot, bool unmapped);
 /* Allocators are followed from that time on, which is now; or, with 0, they are not any more. Blocks born before are not
  * known then. At first they are. */
 void loader_watch(struct loader *loader, uint64_t since_ns);

@@ -73,8 +73,9 @@ static bool sees_calls_by(const struct loader *l, enum loader_program program, b
 
 	if (l->calls == CALLS_UNSEEN || is_at_lock != (l->calls == CALLS_BY_LOCK))
 		return false;
-	return allocations || program == PROGRAM_CODE_LOCK ||
-	       (program >= PROGRAM_CODE_MUNMAP && program <= PROGRAM_CODE_MREMAP);
+	if (is_at_lock)
+		return allocations == (program == PROGRAM_VM_LOCK);
+	return allocations || (program >= PROGRAM_CODE_MUNMAP && program <= PROGRAM_CODE_MREMAP);
 }
 
 static bool is_wanted(const struct loader *l, enum loader_program program,

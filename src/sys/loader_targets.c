@@ -54,9 +54,22 @@ int loader_configure_targets(struct loader *l, const struct loader_options *opti
 	return err;
 }
 
+static void set_flag(struct loader *l, uint32_t slot, uint32_t flag, bool on)
+{
+	if (on)
+		__atomic_fetch_or(&l->slots[slot].flags, flag, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&l->slots[slot].flags, ~flag, __ATOMIC_SEQ_CST);
+}
+
 void loader_set_tells(struct loader *l, uint32_t slot, bool tells)
 {
-	__atomic_store_n(&l->slots[slot].flags, tells ? SLOT_TELLS : 0, __ATOMIC_SEQ_CST);
+	set_flag(l, slot, SLOT_TELLS, tells);
+}
+
+void loader_set_unmapped(struct loader *l, uint32_t slot, bool unmapped)
+{
+	set_flag(l, slot, SLOT_UNMAPPED, unmapped);
 }
 
 int loader_set_cgroup(struct loader *l, int fd)

@@ -56,7 +56,6 @@ static void lock(bool is_write, bool is_held)
 	struct task_struct *task = fake.task;
 	__u64 ctx[3] = {(__u64)task->mm, is_write, is_held};
 
-	assert_int_equal(code_lock(ctx), 0);
 	assert_int_equal(vm_lock(ctx), 0);
 }
 
@@ -243,8 +242,37 @@ static void test_not_watching(void **state)
 	assert_int_equal(work.nr, 0);
 	call(NR_MUNMAP, (struct arguments){{MAPPED, 4096}});
 	lock(false, true);
-	watching = 1;
 	(void)expect(EVENT_MUNMAP, MAPPED, 4096);
+	assert_int_equal(counter(STAT_UNMAPPINGS), 1);
+	/* none is known */
+	((struct slot_value *)fake_map_value(&slots, &(__u32){SLOT}, 0))->flags = SLOT_UNMAPPED;
+	call(NR_MUNMAP, (struct arguments){{MAPPED, 4096}});
+	lock(false, true);
+	no_event();
+	assert_int_equal(counter(STAT_UNMAPPINGS), 1);
+	watching = 1;
+	call(NR_MUNMAP, (struct arguments){{MAPPED, 4096}});
+	lock(false, true);
+	(void)expect(EVENT_MUNMAP, MAPPED, 4096);
+}
+
+/* The program for those who do not follow mappings. */
+static void test_code_alone(void **state)
+{
+	__u64 ctx[3] = {(__u64)&machine.mm, true, true};
+
+	(void)state;
+	machine.main.regs = (struct pt_regs){.orig_ax = NR_MUNMAP, .di = CODE, .si = 4096};
+	ctx[2] = false;
+	assert_int_equal(code_lock(ctx), 0);
+	assert_int_not_equal(mapping_at(1)->kind, MAPPING_GONE);
+	ctx[2] = true;
+	assert_int_equal(code_lock(ctx), 0);
+	assert_int_equal(mapping_at(1)->kind, MAPPING_GONE);
+	ctx[1] = false;
+	assert_int_equal(code_lock(ctx), 0);
+	no_event();
+	assert_int_equal(nr_thread_states(), 0);
 }
 
 static void test_two_threads(void **state)
@@ -334,6 +362,7 @@ int main(void)
 		lock_test(test_lock_taken_twice),
 		lock_test(test_losses),
 		lock_test(test_code_goes),
+		lock_test(test_code_alone),
 	};
 
 	return cmocka_run_group_tests_name("lock", tests, NULL, NULL);

@@ -76,6 +76,7 @@ static void test_costs_by_link_and_place(void **state)
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 750);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_USDT), 1300);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_MAPPING), 1500);
+	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_UNMAPPING), 1000);
 	guard_start(guard, &input, &stepped, &step);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FOLLOWED), 600 + 1000 / 2 + 7500 / 2);
 	assert_int_equal((int)guard_cost_ns(guard, GOVERNOR_FREE), 150 + 8000);

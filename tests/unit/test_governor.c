@@ -24,7 +24,7 @@ static const struct governor_options usual = {
 	.sample_bytes = 1,
 	.has_windows = true,
 	.has_faults = true,
-	.cost_ns = {1900, 700, 800, 300, 650, 1500, 9000},
+	.cost_ns = {1900, 700, 800, 300, 650, 1500, 9000, 1000},
 };
 
 struct load {

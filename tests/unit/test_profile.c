@@ -726,6 +726,31 @@ static void test_mappings_in_any_order(void **state)
 	}
 }
 
+/* What was told of and is not counted yet may have mapped something; what has gone has not. */
+static void test_whether_there_are_mappings(void **state)
+{
+	static const struct event_vm map = {.addr = 0x10000, .length = 0x4000, .stack = 7};
+	struct stream s;
+	struct profile *profile = new_profile(&s, RUN_LEAKS);
+
+	(void)state;
+	assert_false(profile_has_mappings(profile, STREAM_PROC));
+	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 5), 0);
+	assert_int_equal(stream_vm(&s, EVENT_MUNMAP, 10, &map), 0);
+	assert_false(profile_has_mappings(profile, STREAM_PROC));
+	assert_int_equal(stream_vm(&s, EVENT_MMAP, 20, &map), 0);
+	assert_true(profile_has_mappings(profile, STREAM_PROC));
+	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 25), 0);
+	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 30), 0);
+	assert_true(profile_has_mappings(profile, STREAM_PROC));
+	assert_false(profile_has_mappings(profile, STREAM_PROC + 1));
+	assert_int_equal(stream_vm(&s, EVENT_MUNMAP, 35, &map), 0);
+	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 40), 0);
+	assert_int_equal(stream_mark(&s, RECORD_TICK, 0, 45), 0);
+	assert_false(profile_has_mappings(profile, STREAM_PROC));
+	profile_free(profile);
+}
+
 static void test_remap_and_brk(void **state)
 {
 	struct stream s;
@@ -961,6 +986,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_records),
 		cmocka_unit_test(test_no_memory_for_a_report),
 		cmocka_unit_test(test_mappings_in_any_order),
+		cmocka_unit_test(test_whether_there_are_mappings),
 		cmocka_unit_test(test_remap_and_brk),
 		cmocka_unit_test(test_mappings_go_with_an_exec),
 		cmocka_unit_test(test_kinds_of_faults),
