@@ -24,6 +24,9 @@ int task_work_schedule(struct task_struct *task, struct bpf_task_work *work, voi
 		       bpf_task_work_callback_t callback, void *none);
 #endif
 
+extern void bpf_rcu_read_lock(void) __ksym __weak; /* 6.2 */
+extern void bpf_rcu_read_unlock(void) __ksym __weak;
+
 struct vm_return {
 	struct bpf_task_work work;
 };
@@ -43,8 +46,8 @@ struct {
 #define NR_MREMAP 25
 #define TS_COMPAT 0x0002 /* a call by the numbers of 32-bit programs */
 
-/* Enum event_kind of the system call that the current thread is in; 0: another, or none. */
-static __always_inline __u32 call_under_way(struct task_struct *task, struct pt_regs *regs)
+/* Enum event_kind of the last system call of the current thread; 0: another. */
+static __always_inline __u32 last_call(struct task_struct *task, struct pt_regs *regs)
 {
 	__u32 kind;
 
@@ -74,10 +77,24 @@ static __always_inline __u32 call_under_way(struct task_struct *task, struct pt_
 #endif
 }
 
+/*
+ * The same, and 0 once it has returned, when the registers hold what it returns: a signal may have to be delivered before
+ * the thread is in its program again, and that may take the lock as well.
+ */
+static __always_inline __u32 call_under_way(struct task_struct *task, struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	if (regs->ax != (unsigned long)-ENOSYS)
+		return 0;
+#endif
+	return last_call(task, regs);
+}
+
 /* Back from its call: the registers hold what that returns. */
 static int vm_returned(struct bpf_map *map, void *key, void *value)
 {
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	struct context c;
 	__s64 ret;
 
@@ -86,6 +103,11 @@ static int vm_returned(struct bpf_map *map, void *key, void *value)
 	(void)value;
 	if (!context_enter(&c) || !c.thread->vm.kind)
 		return 0;
+	if (c.thread->vm.kind != last_call(task, regs)) { /* too late */
+		c.thread->vm.kind = 0;
+		event_lost(&c);
+		return 0;
+	}
 #if defined(__TARGET_ARCH_x86)
 	ret = (__s64)regs->ax;
 #else
@@ -96,9 +118,12 @@ static int vm_returned(struct bpf_map *map, void *key, void *value)
 		return 0;
 	}
 	vm_take_stack(&c);
+	/* This may sleep, and a ring that was exchanged is waited for no longer than others may use it. */
+	bpf_rcu_read_lock();
 	mmap_exits(ret);
 	mremap_exits(ret);
 	brk_exits(ret);
+	bpf_rcu_read_unlock();
 	return 0;
 }
 
@@ -126,15 +151,18 @@ static __always_inline void vm_begins(struct task_struct *task, __u32 kind, cons
 		return;
 	/* of an earlier call, unless this one takes the lock a second time */
 	is_untold = c.thread->vm.kind && c.thread->vm.kind != EVENT_MUNMAP;
-	if (!vm_note(&c, arg, kind, kind == EVENT_BRK ? 1 : 4, kind == EVENT_MUNMAP) ||
-	    kind == EVENT_MUNMAP)
-		return;
-	err = vm_await_return(task);
-	if (err == -EBUSY)
-		return;
-	if (err)
-		c.thread->vm.kind = 0;
-	if (err || is_untold)
+	if (kind == EVENT_MUNMAP) {
+		(void)vm_note(&c, arg, kind, 4, true);
+	} else if (vm_note(&c, arg, kind, kind == EVENT_BRK ? 1 : 4, false)) {
+		err = vm_await_return(task);
+		if (err == -EBUSY && is_untold)
+			return;
+		if (err) {
+			c.thread->vm.kind = 0;
+			is_untold = true;
+		}
+	}
+	if (is_untold)
 		event_lost(&c);
 }
 

@@ -40,12 +40,9 @@ static __always_inline __u64 current_break(void)
 static __always_inline bool vm_note(struct context *c, const __u64 *arg, __u32 kind, __u32 nr_args,
 				    bool gives_back)
 {
+	struct thread *t = c->thread;
 	struct pt_regs *regs;
-	struct thread *t;
 
-	if (!context_enter(c))
-		return false;
-	t = c->thread;
 	t->vm.kind = 0;
 	/* Whether an allocator makes this call cannot be told while those are not followed. */
 	if (!watching && (!gives_back || c->slot_flags & SLOT_UNMAPPED))
@@ -87,7 +84,7 @@ static __always_inline void vm_enter(const __u64 *arg, __u32 kind, __u32 nr_args
 {
 	struct context c;
 
-	if (vm_note(&c, arg, kind, nr_args, false))
+	if (context_enter(&c) && vm_note(&c, arg, kind, nr_args, false))
 		vm_take_stack(&c);
 }
 
@@ -151,7 +148,8 @@ static __always_inline void munmap_enters(const __u64 *arg)
 {
 	struct context c;
 
-	(void)vm_note(&c, arg, EVENT_MUNMAP, 2, true);
+	if (context_enter(&c))
+		(void)vm_note(&c, arg, EVENT_MUNMAP, 2, true);
 }
 
 static __always_inline void munmap_exits(__s64 ret)

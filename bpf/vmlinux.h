@@ -70,6 +70,7 @@ enum {
 enum {
 	EBUSY = 16,
 	EEXIST = 17,
+	ENOSYS = 38,
 };
 
 #if defined(__TARGET_ARCH_x86)

@@ -49,17 +49,17 @@ static double allowed_ns(const struct governor *g, uint64_t time_ns)
 
 /*
  * What probes that are in for so long will cost. While they are out, in proportion to what the targets use beside what they
- * used before: a burst that was noticed at once has told little of itself. But never more than they use.
+ * used then: a burst that was noticed at once has told little of itself. But never more than they use.
  */
 static double expected_ns(const struct governor *g, uint64_t time_ns)
 {
 	double cpus = g->window_cpus, most = g->idle_cpus > cpus ? g->idle_cpus : cpus;
 
-	if (!g->attached && g->idle_then > 0) {
+	if (!g->attached && g->idle_cpus < g->idle_then)
 		cpus *= g->idle_cpus / g->idle_then;
-		cpus = cpus < most ? cpus : most;
-	}
-	return cpus * (double)time_ns;
+	if (!g->attached && g->idle_cpus > g->cpus_then && g->cpus_then > 0)
+		cpus *= g->idle_cpus / g->cpus_then;
+	return (cpus < most ? cpus : most) * (double)time_ns;
 }
 
 /* A window, and its end. */
@@ -94,6 +94,7 @@ static void book(struct governor *g, const struct governor_input *in, double int
 	g->spent_ns += spent_ns;
 	g->total_cpu_ns += cpu_ns;
 	g->last_cpus = cpu_ns / interval_ns;
+	g->last_base = cpu_ns > hits_ns ? (cpu_ns - hits_ns) / interval_ns : 0;
 	average(&g->cpus, g->last_cpus, weight);
 	average(&g->own_cpus, (double)in->own_cpu_ns / interval_ns, weight);
 	if (!in->attached_ns)
@@ -150,6 +151,20 @@ static void describe(const struct governor *g, enum step_why why, struct governo
 	};
 }
 
+/*
+ * window_cpus is of a time in which the targets used so much, of which probes took a part. Who works as much as he can
+ * would have used the same without them, and who waits for work, less: as before, if that can be.
+ */
+static void note_then(struct governor *g, double base_cpus, double cpus)
+{
+	if (g->idle_cpus < base_cpus)
+		g->idle_cpus = base_cpus;
+	if (g->idle_cpus > cpus)
+		g->idle_cpus = cpus;
+	g->idle_then = g->idle_cpus;
+	g->cpus_then = cpus;
+}
+
 static void turn(struct governor *g, bool attached)
 {
 	if (attached == g->attached)
@@ -159,8 +174,8 @@ static void turn(struct governor *g, bool attached)
 	g->attached = attached;
 	g->turned_ns = g->time_ns;
 	g->open_ns = 0;
-	if (attached)
-		g->idle_then = g->idle_cpus;
+	if (!attached)
+		note_then(g, g->last_base, g->last_cpus);
 }
 
 /* Did the last step up last? */
@@ -177,7 +192,7 @@ static void judge_rise(struct governor *g)
 
 static void move(struct governor *g, unsigned int to)
 {
-	bool was_in = g->attached;
+	bool was_always_in = governor_is_always_in(g, g->at);
 
 	if (to < g->at)
 		g->rose_ns = g->time_ns;
@@ -188,10 +203,11 @@ static void move(struct governor *g, unsigned int to)
 	g->rising_ns = 0;
 	g->pause_ns = NS_PER_S;
 	g->tolerated_ns = (g->account_ns < 0 ? g->account_ns : 0) - allowed_ns(g, SLACK_NS);
+	/* without probes they have not been seen yet */
+	if (was_always_in)
+		g->idle_cpus = g->last_cpus;
 	/* windows begin with a pause */
 	turn(g, governor_is_always_in(g, to));
-	if (was_in && !g->attached)
-		g->idle_cpus = g->idle_then = g->last_cpus;
 	if (!governor_sees_calls(g, to)) {
 		g->count_pause_ns = g->hold_ns > COUNT_MIN_NS ? g->hold_ns : COUNT_MIN_NS;
 		g->count_ns = g->time_ns + g->count_pause_ns;
@@ -316,6 +332,17 @@ static bool turn_window(struct governor *g)
 	return true;
 }
 
+/* Following them, and what seep itself does about it. */
+static bool faults_are_dear(const struct governor *g, const struct governor_input *in,
+			    const struct governor_rates *r)
+{
+	double own_ns = g->options.pays_own ? (double)in->own_cpu_ns : 0;
+
+	return governor_cost(g, r, g->at) + own_ns >
+	       MARGIN_DOWN * g->options.max_overhead *
+		       governor_at_least((double)in->cpu_ns, r->wall_ns);
+}
+
 static enum governor_action tick_down(struct governor *g, const struct governor_input *in,
 				      const struct governor_rates *r, enum step_why *why)
 {
@@ -328,10 +355,10 @@ static enum governor_action tick_down(struct governor *g, const struct governor_
 		return GOVERNOR_STAY;
 	/* windows are never overdrawn: there are fewer of them */
 	if (is_windows(g))
-		overdrawn = governor_best(g, r, 0) > g->at;
+		overdrawn =
+			g->attached && r->wall_ns >= MIN_RATES_NS && governor_best(g, r, 0) > g->at;
 	/* what counting took, and probes that were told to go, is no reason to do without page faults */
-	if (!governor_sees_calls(g, g->at) &&
-	    governor_load(g, r, g->at) <= MARGIN_DOWN * g->options.max_overhead)
+	if (!governor_sees_calls(g, g->at) && !faults_are_dear(g, in, r))
 		overdrawn = false;
 	if (!overdrawn)
 		return GOVERNOR_STAY;
@@ -378,6 +405,9 @@ enum governor_action governor_tick(struct governor *g, const struct governor_inp
 			spent_ns = (double)in->cpu_ns;
 		rates = governor_rates_of_input(g, in, interval_ns, spent_ns);
 		book(g, in, interval_ns, spent_ns);
+		/* while probes were put in, calls were trapped that nobody followed */
+		if (!g->open_ns)
+			rates.foreign = 0;
 		if (g->attached) {
 			note_window(g, &rates);
 			g->open_ns += in->attached_ns;
@@ -406,6 +436,9 @@ enum governor_action governor_counted(struct governor *g, const struct governor_
 	if (!governor_sees_calls(g, g->at) && to < g->at) {
 		note_window(g, &rates);
 		move(g, one_at_a_time(g, to));
+		if (!g->attached)
+			note_then(g, rates.base_ns / rates.wall_ns,
+				  (double)count->cpu_ns / rates.wall_ns);
 		action = GOVERNOR_STEP;
 	} else {
 		g->count_pause_ns *= 2;
@@ -439,6 +472,8 @@ void governor_start(struct governor *g, uint64_t time_ns, const struct governor_
 		if (is_windows(g) && g->overhead > g->options.max_overhead)
 			g->overhead = g->options.max_overhead;
 		note_window(g, &rates);
+		g->idle_cpus = g->cpus;
+		note_then(g, rates.base_ns / rates.wall_ns, g->cpus);
 	}
 	g->attached = governor_is_always_in(g, g->at);
 	g->count_pause_ns = COUNT_MIN_NS;

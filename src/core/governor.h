@@ -141,15 +141,17 @@ struct governor {
 	unsigned int nr_rungs, at;
 	bool attached;
 	uint64_t start_ns;
-	uint64_t time_ns;      /* of the last tick */
-	double account_ns;     /* below 0: debt */
-	double strict_ns;      /* the same without a least use */
-	double cpus;	       /* that the targets use, averaged over a second */
-	double last_cpus;      /* in the last interval */
-	double own_cpus;       /* averaged likewise */
-	double window_cpus;    /* that probes took, when they were last in */
-	double idle_cpus;      /* that the targets use while probes are out, averaged likewise */
-	double idle_then;      /* idle_cpus when probes last went in */
+	uint64_t time_ns;   /* of the last tick */
+	double account_ns;  /* below 0: debt */
+	double strict_ns;   /* the same without a least use */
+	double cpus;	    /* that the targets use, averaged over a second */
+	double last_cpus;   /* in the last interval, */
+	double last_base;   /* and without what probes took */
+	double own_cpus;    /* averaged likewise */
+	double window_cpus; /* that probes took, when they were last in */
+	double idle_cpus;   /* that the targets use while probes are out, averaged likewise */
+	/* That they used, or would have, when window_cpus was seen: without probes, and with them. */
+	double idle_then, cpus_then;
 	double tolerated_ns;   /* not overdrawn while the account is above this */
 	uint64_t turned_ns;    /* when probes last went in or out */
 	uint64_t open_ns;      /* they are in for so long */

@@ -37,9 +37,22 @@ int task_work_schedule(struct task_struct *task, struct bpf_task_work *at, void 
 	return 0;
 }
 
+static int rcu_readers;
+
+void bpf_rcu_read_lock(void)
+{
+	rcu_readers++;
+}
+
+void bpf_rcu_read_unlock(void)
+{
+	rcu_readers--;
+}
+
 static int setup(void **state)
 {
 	memset(&work, 0, sizeof(work));
+	rcu_readers = 0;
 	(void)machine_setup(state);
 	fake_map_register(&vm_returns,
 			  &(struct fake_map_shape){.type = BPF_MAP_TYPE_HASH,
@@ -95,6 +108,7 @@ static void returns(__s64 value)
 	work.value = NULL;
 	if (at)
 		assert_int_equal(vm_returned(NULL, &tid, at), 0);
+	assert_int_equal(rcu_readers, 0);
 }
 
 static struct event_vm expect(enum event_kind kind, __u64 addr, __u64 length)
@@ -262,7 +276,8 @@ static void test_code_alone(void **state)
 	__u64 ctx[3] = {(__u64)&machine.mm, true, true};
 
 	(void)state;
-	machine.main.regs = (struct pt_regs){.orig_ax = NR_MUNMAP, .di = CODE, .si = 4096};
+	machine.main.regs = (struct pt_regs){
+		.orig_ax = NR_MUNMAP, .ax = (__u64)-ENOSYS, .di = CODE, .si = 4096};
 	ctx[2] = false;
 	assert_int_equal(code_lock(ctx), 0);
 	assert_int_not_equal(mapping_at(1)->kind, MAPPING_GONE);
@@ -306,6 +321,45 @@ static void test_lock_taken_twice(void **state)
 	assert_int_equal(nr_failures(), 0);
 }
 
+/* A signal is delivered on the way back, and its frame needs more stack. */
+static void test_lock_taken_after_the_call(void **state)
+{
+	(void)state;
+	call(NR_MMAP, (struct arguments){{0, 4096, 3, ANONYMOUS}});
+	returns((__s64)MAPPED);
+	(void)expect(EVENT_MMAP, MAPPED, 4096);
+	lock(true, true);
+	assert_null(work.value);
+	call(NR_MUNMAP, (struct arguments){{MAPPED, 4096}});
+	lock(false, true);
+	(void)expect(EVENT_MUNMAP, MAPPED, 4096);
+	returns(0);
+	lock(true, true);
+	lock(false, true);
+	/* nor has one that was refused been done later */
+	call(NR_MUNMAP, (struct arguments){{MAPPED + 1, 4096}});
+	returns(-EINVAL);
+	lock(false, true);
+	no_event();
+	assert_int_equal(nr_failures(), 0);
+}
+
+/* We are called in another call, or in none. */
+static void test_too_late(void **state)
+{
+	struct vm_return *at;
+
+	(void)state;
+	call(NR_MMAP, (struct arguments){{0, 4096, 3, ANONYMOUS}});
+	at = work.value;
+	work.value = NULL;
+	machine.main.regs.orig_ax = 10;
+	work.value = at;
+	returns(0);
+	no_event();
+	assert_failures(STAT_LOST_EVENTS, 1);
+}
+
 static void test_losses(void **state)
 {
 	(void)state;
@@ -323,6 +377,17 @@ static void test_losses(void **state)
 	returns((__s64)MAPPED);
 	(void)expect(EVENT_MMAP, MAPPED, 4096);
 	assert_int_equal(lost_events, 3);
+	/* nor when the next call is one that gives back */
+	call(NR_MMAP, (struct arguments){{0, 4096, 3, ANONYMOUS}});
+	work.value = NULL;
+	call(NR_MUNMAP, (struct arguments){{MAPPED, 4096}});
+	lock(false, true);
+	(void)expect(EVENT_MUNMAP, MAPPED, 4096);
+	assert_failures(STAT_LOST_EVENTS, 4);
+	/* somebody else's work is in this place */
+	work.error = -EBUSY;
+	call(NR_MMAP, (struct arguments){{0, 4096, 3, ANONYMOUS}});
+	assert_failures(STAT_LOST_EVENTS, 5);
 }
 
 /* Code is gone as soon as the lock is taken. */
@@ -360,6 +425,8 @@ int main(void)
 		lock_test(test_not_watching),
 		lock_test(test_two_threads),
 		lock_test(test_lock_taken_twice),
+		lock_test(test_lock_taken_after_the_call),
+		lock_test(test_too_late),
 		lock_test(test_losses),
 		lock_test(test_code_goes),
 		lock_test(test_code_alone),

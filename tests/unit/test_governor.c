@@ -223,6 +223,14 @@ static struct load late_burst(uint64_t time_ns)
 	return load;
 }
 
+/* Busy at first, then next to idle, but for a moment. */
+static struct load burst_in_quiet(uint64_t time_ns)
+{
+	bool is_busy = time_ns < 5 * S || (time_ns >= 20 * S && time_ns < 20 * S + 3 * TICK);
+
+	return is_busy ? busy(time_ns) : (struct load){100, 50, 0.002, 1, 100};
+}
+
 /* The same without any other work: probes make the most of it. */
 static struct load idle_but_busy(uint64_t time_ns)
 {
@@ -469,6 +477,78 @@ static void test_burst_noticed_at_once(void **state)
 	assert_true(w.spent_ns >= 0.035 * w.paid_ns);
 }
 
+/* A burst of a quiet program, in a window that was open for long as it cost nothing, is soon forgotten. */
+static void test_burst_in_a_long_window(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w, &usual, burst_in_quiet);
+	w.governor.hold_ns = 300 * S;
+	run(&w, 10 * S);
+	assert_int_equal(w.step.mode, STEP_WINDOWS);
+	while (!w.step.attached || w.time_ns < 15 * S)
+		tick(&w);
+	run(&w, 20 * S - w.time_ns);
+	assert_true(w.step.attached);
+	w.open_ns = 0;
+	run(&w, 15 * S); /* with the burst in it */
+	assert_true(w.open_ns > 7 * S);
+	assert_true(share(&w) <= 0.05);
+}
+
+/* An interval without probes, but with something that was unmapped, tells nothing of a rung. */
+static void test_nothing_learned_in_a_pause(void **state)
+{
+	struct governor_options options = usual;
+	struct governor_input input = {.cpu_ns = 25 * MS};
+	struct world w;
+
+	(void)state;
+	options.max_overhead = 0.001;
+	start(&w, &options, middling);
+	run(&w, 30 * S);
+	assert_int_equal(w.step.mode, STEP_WINDOWS);
+	while (w.step.attached)
+		tick(&w);
+	tick(&w);
+	assert_false(w.step.attached);
+	input.hits[GOVERNOR_UNMAPPING] = 1;
+	input.time_ns = w.time_ns += 25 * MS;
+	assert_int_equal(governor_tick(&w.governor, &input, &w.step), GOVERNOR_STAY);
+	assert_int_equal(w.step.mode, STEP_WINDOWS);
+}
+
+/* Following page faults costs seep more than it costs those who make them. */
+static void test_own_cpu_of_faults(void **state)
+{
+	struct governor_options options = usual;
+	struct governor_input input = {0};
+	struct governor_step step;
+	struct governor g;
+	unsigned int i;
+
+	(void)state;
+	options.pays_own = true;
+	options.has_windows = false;
+	governor_init(&g, &options);
+	governor_start(&g, S, NULL, &step);
+	input.time_ns = S;
+	for (i = 0; i < 100 && step.mode != STEP_DETACHED; i++) {
+		bool faults = step.mode == STEP_FAULTS;
+
+		input.time_ns += TICK;
+		input.cpu_ns = 2 * TICK;
+		input.attached_ns = faults ? 0 : TICK;
+		input.hits[GOVERNOR_FOLLOWED] = input.hits[GOVERNOR_FREE] = faults ? 0 : 50000;
+		input.hits[GOVERNOR_FAULT] = faults ? 2000 : 0;
+		input.own_cpu_ns = faults ? 20 * MS : 0;
+		(void)governor_tick(&g, &input, &step);
+	}
+	assert_int_equal(step.mode, STEP_DETACHED);
+	assert_in_range(i, 2, 50);
+}
+
 /* What mappings cost is the same in each rung that has probes in. */
 static void test_mappings(void **state)
 {
@@ -670,6 +750,7 @@ static void test_starts_by_prediction(void **state)
 	governor_start(&g, S, &wild, &step);
 	assert_int_equal(step.mode, STEP_WINDOWS);
 	assert_in_range(step.overhead_ppm, 49999, 50000); /* as predicted */
+	assert_in_range(step.duty_permille, 40, 70);
 	assert_false(step.attached);
 	governor_init(&g, &usual);
 	governor_start(&g, S, &mean, &step);
@@ -760,6 +841,9 @@ int main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_burst_noticed_at_once),
+		cmocka_unit_test(test_burst_in_a_long_window),
+		cmocka_unit_test(test_nothing_learned_in_a_pause),
+		cmocka_unit_test(test_own_cpu_of_faults),
 		cmocka_unit_test(test_small_allowance),
 		cmocka_unit_test(test_without_windows),
 		cmocka_unit_test(test_never_richer_than_asked),
