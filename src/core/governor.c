@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "governor_impl.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-#define CREDITED 0.9	 /* of what is allowed, the rest being for errors */
 #define MARGIN_DOWN 0.85 /* of what is allowed */
 #define MARGIN_UP 0.6
 #define MARGIN_UP_OF_WINDOWS 0.75 /* to have probes always in is worth more */
 #define TOO_MUCH 0.5		  /* where nothing limits it: as much as the target itself */
 #define SAMPLED_USUAL 2		  /* the rung of 512 KiB */
 /* Times that stand for what is allowed in them: */
-#define CREDIT_NS (2 * NS_PER_S)
-#define SAVED_NS NS_PER_S /* enough to begin a window with, if it is not dear */
-#define DEBT_NS (5 * NS_PER_S)
+#define SAVED_NS NS_PER_S	/* enough to begin a window with, if it is not dear */
 #define SLACK_NS (NS_PER_S / 2) /* how much worse the account may get after a step */
 #define PAYBACK_NS (10 * NS_PER_S)
-#define PATIENCE_NS (2 * NS_PER_S)
-#define AVERAGE_NS NS_PER_S
 #define MIN_WINDOW_NS (NS_PER_S / 20)
-#define SAVED_FOR_NS                                                                               \
-	(3 * NS_PER_S /                                                                            \
-	 40) /* before probes go in: the shortest window, and the look that ends it */
 #define NEXT_LOOK_NS (NS_PER_S / 10) /* and what must be there for a window to go on */
 #define MIN_PAUSE_NS (NS_PER_S / 2)
 #define QUIETER 0.5 /* of the CPU time that was used before */
 #define MAX_PAUSE_NS (60 * NS_PER_S)
 #define DETACH_NS (NS_PER_S / 1000)
-#define MIN_RATES_NS 1e7	   /* with probes in, to tell rates from */
 #define MIN_SEEN_NS (NS_PER_S / 5) /* with probes in, to judge by */
 #define HOLD_MIN_NS NS_PER_S
 #define HOLD_MAX_NS (300 * NS_PER_S)
@@ -34,112 +24,15 @@
 #define COUNT_MAX_NS (60 * NS_PER_S)
 #define MEMORY_UP 0.8 /* of max_memory, below which there is room */
 
-static bool is_windows(const struct governor *g)
-{
-	return g->rung[g->at].mode == STEP_WINDOWS;
-}
-
-/* --- the account ---------------------------------------------------------------------------------- */
-
-/* What is allowed in a time. */
-static double allowed_ns(const struct governor *g, uint64_t time_ns)
-{
-	return CREDITED * g->options.max_overhead * governor_at_least(g->cpus, 1) * (double)time_ns;
-}
-
-/*
- * What probes that are in for so long will cost. While they are out, in proportion to what the targets use beside what they
- * used then: a burst that was noticed at once has told little of itself. But never more than they use.
- */
-static double expected_ns(const struct governor *g, uint64_t time_ns)
-{
-	double cpus = g->window_cpus, most = g->idle_cpus > cpus ? g->idle_cpus : cpus;
-
-	if (!g->attached && g->idle_cpus < g->idle_then)
-		cpus *= g->idle_cpus / g->idle_then;
-	if (!g->attached && g->idle_cpus > g->cpus_then && g->cpus_then > 0)
-		cpus *= g->idle_cpus / g->cpus_then;
-	return (cpus < most ? cpus : most) * (double)time_ns;
-}
-
-/* A window, and its end. */
-static double window_ns(const struct governor *g)
-{
-	return expected_ns(g, SAVED_FOR_NS + g->options.detach_ns);
-}
-
-static void average(double *mean, double value, double weight)
-{
-	*mean += weight * (value - *mean);
-}
-
-/* Of what seep itself takes. At the beginning it makes tables, and that is soon over. */
-static bool pays_own(const struct governor *g)
-{
-	return is_windows(g) || g->time_ns - g->start_ns >= PATIENCE_NS;
-}
-
-/* hits_ns: what the probes took. */
-static void book(struct governor *g, const struct governor_input *in, double interval_ns,
-		 double hits_ns)
-{
-	double weight = interval_ns < AVERAGE_NS ? interval_ns / AVERAGE_NS : 1, cap, floor;
-	double cpu_ns = (double)in->cpu_ns;
-	double own_ns = g->options.pays_own ? (double)in->own_cpu_ns : 0;
-	double spent_ns = hits_ns + own_ns, paid_ns = pays_own(g) ? spent_ns : hits_ns;
-
-	if (!g->total_cpu_ns)
-		weight = 1;
-	g->overhead = cpu_ns > 0 ? spent_ns / cpu_ns : 0;
-	g->spent_ns += spent_ns;
-	g->total_cpu_ns += cpu_ns;
-	g->last_cpus = cpu_ns / interval_ns;
-	g->last_base = cpu_ns > hits_ns ? (cpu_ns - hits_ns) / interval_ns : 0;
-	average(&g->cpus, g->last_cpus, weight);
-	average(&g->own_cpus, (double)in->own_cpu_ns / interval_ns, weight);
-	if (!in->attached_ns)
-		average(&g->idle_cpus, g->last_cpus, weight);
-	g->account_ns +=
-		CREDITED * g->options.max_overhead * governor_at_least(cpu_ns, interval_ns) -
-		paid_ns;
-	g->strict_ns += CREDITED * g->options.max_overhead * cpu_ns - paid_ns;
-	cap = allowed_ns(g, CREDIT_NS);
-	if (is_windows(g) && cap < window_ns(g))
-		cap = window_ns(g);
-	if (g->account_ns > cap)
-		g->account_ns = cap;
-	if (g->strict_ns > cap)
-		g->strict_ns = cap;
-	/* a quiet time, however long, is not paid for for ever */
-	floor = CREDITED * g->options.max_overhead * (double)DEBT_NS;
-	if (g->account_ns >= 0 && g->strict_ns < -floor)
-		g->strict_ns = -floor;
-	if (g->account_ns >= 0)
-		g->tolerated_ns = 0;
-}
-
-/* What probes take while they are in, as it is in the rung of windows. */
-static void note_window(struct governor *g, const struct governor_rates *r)
-{
-	unsigned int at;
-
-	if (r->wall_ns < MIN_RATES_NS)
-		return;
-	for (at = 0; at < g->nr_rungs; at++) {
-		if (g->rung[at].mode == STEP_WINDOWS)
-			g->window_cpus = governor_cost(g, r, at) / r->wall_ns;
-	}
-}
-
 /* --- moving --------------------------------------------------------------------------------------- */
 
 static void describe(const struct governor *g, enum step_why why, struct governor_step *out)
 {
 	double cpus = g->attached ? g->cpus : g->idle_cpus, duty = 1000,
 	       allowed = CREDITED * g->options.max_overhead * cpus * NS_PER_S,
-	       expected = expected_ns(g, NS_PER_S);
+	       expected = governor_expected_ns(g, NS_PER_S);
 
-	if (is_windows(g) && g->options.max_overhead && expected > allowed)
+	if (governor_is_windows(g) && g->options.max_overhead && expected > allowed)
 		duty = 1000 * allowed / expected;
 	*out = (struct governor_step){
 		.mode = g->rung[g->at].mode,
@@ -151,31 +44,17 @@ static void describe(const struct governor *g, enum step_why why, struct governo
 	};
 }
 
-/*
- * window_cpus is of a time in which the targets used so much, of which probes took a part. Who works as much as he can
- * would have used the same without them, and who waits for work, less: as before, if that can be.
- */
-static void note_then(struct governor *g, double base_cpus, double cpus)
-{
-	if (g->idle_cpus < base_cpus)
-		g->idle_cpus = base_cpus;
-	if (g->idle_cpus > cpus)
-		g->idle_cpus = cpus;
-	g->idle_then = g->idle_cpus;
-	g->cpus_then = cpus;
-}
-
 static void turn(struct governor *g, bool attached)
 {
 	if (attached == g->attached)
 		return;
 	if (attached)
-		g->window_cpus = expected_ns(g, NS_PER_S) / NS_PER_S;
+		g->window_cpus = governor_expected_ns(g, NS_PER_S) / NS_PER_S;
 	g->attached = attached;
 	g->turned_ns = g->time_ns;
 	g->open_ns = 0;
 	if (!attached)
-		note_then(g, g->last_base, g->last_cpus);
+		governor_note_then(g, g->last_base, g->last_cpus);
 }
 
 /* Did the last step up last? */
@@ -202,7 +81,8 @@ static void move(struct governor *g, unsigned int to)
 	g->steps++;
 	g->rising_ns = 0;
 	g->pause_ns = NS_PER_S;
-	g->tolerated_ns = (g->account_ns < 0 ? g->account_ns : 0) - allowed_ns(g, SLACK_NS);
+	g->tolerated_ns =
+		(g->account_ns < 0 ? g->account_ns : 0) - governor_allowed_ns(g, SLACK_NS);
 	/* without probes they have not been seen yet */
 	if (was_always_in)
 		g->idle_cpus = g->last_cpus;
@@ -271,7 +151,7 @@ static bool has_room(const struct governor *g, const struct governor_input *in)
 		return false;
 	if (o->max_cpu && g->own_cpus > MARGIN_UP * o->max_cpu)
 		return false;
-	return !o->max_overhead || pays(g) >= -allowed_ns(g, DEBT_NS);
+	return !o->max_overhead || pays(g) >= -governor_allowed_ns(g, DEBT_NS);
 }
 
 static bool press_down(struct governor *g, const struct governor_input *in, enum step_why *why)
@@ -300,9 +180,9 @@ static unsigned int lower_rung(const struct governor *g, const struct governor_r
 /* May a window open that is not paid for? It will not cost much, but the one before it did. */
 static bool is_worth_a_look(struct governor *g, uint64_t since_ns)
 {
-	double limit = allowed_ns(g, DEBT_NS);
+	double limit = governor_allowed_ns(g, DEBT_NS);
 
-	if (since_ns < g->pause_ns || g->account_ns < -limit || window_ns(g) > limit ||
+	if (since_ns < g->pause_ns || g->account_ns < -limit || governor_window_ns(g) > limit ||
 	    g->idle_cpus > QUIETER * g->idle_then)
 		return false;
 	g->pause_ns = g->pause_ns < MAX_PAUSE_NS / 2 ? 2 * g->pause_ns : MAX_PAUSE_NS;
@@ -313,8 +193,8 @@ static bool is_worth_a_look(struct governor *g, uint64_t since_ns)
 static bool turn_window(struct governor *g)
 {
 	uint64_t since_ns = g->time_ns - g->turned_ns;
-	double need = window_ns(g), saved = allowed_ns(g, SAVED_NS);
-	double next = expected_ns(g, NEXT_LOOK_NS + g->options.detach_ns);
+	double need = governor_window_ns(g), saved = governor_allowed_ns(g, SAVED_NS);
+	double next = governor_expected_ns(g, NEXT_LOOK_NS + g->options.detach_ns);
 
 	if (g->attached) {
 		/* it goes on if it is cheap, or if what comes next can be paid for */
@@ -354,7 +234,7 @@ static enum governor_action tick_down(struct governor *g, const struct governor_
 	if (!g->options.max_overhead || g->at == g->nr_rungs - 1)
 		return GOVERNOR_STAY;
 	/* windows are never overdrawn: there are fewer of them */
-	if (is_windows(g))
+	if (governor_is_windows(g))
 		overdrawn =
 			g->attached && r->wall_ns >= MIN_RATES_NS && governor_best(g, r, 0) > g->at;
 	/* what counting took, and probes that were told to go, is no reason to do without page faults */
@@ -369,7 +249,7 @@ static enum governor_action tick_down(struct governor *g, const struct governor_
 static enum governor_action tick_up(struct governor *g, const struct governor_input *in,
 				    const struct governor_rates *r)
 {
-	double margin = is_windows(g) ? MARGIN_UP_OF_WINDOWS : MARGIN_UP;
+	double margin = governor_is_windows(g) ? MARGIN_UP_OF_WINDOWS : MARGIN_UP;
 	bool room = has_room(g, in);
 
 	if (!governor_sees_calls(g, g->at)) {
@@ -383,7 +263,7 @@ static enum governor_action tick_up(struct governor *g, const struct governor_in
 	    rise(g, room ? governor_best(g, r, margin * g->options.max_overhead) : g->at,
 		 in->attached_ns))
 		return GOVERNOR_STEP;
-	return is_windows(g) && turn_window(g) ? GOVERNOR_WINDOW : GOVERNOR_STAY;
+	return governor_is_windows(g) && turn_window(g) ? GOVERNOR_WINDOW : GOVERNOR_STAY;
 }
 
 enum governor_action governor_tick(struct governor *g, const struct governor_input *in,
@@ -404,12 +284,12 @@ enum governor_action governor_tick(struct governor *g, const struct governor_inp
 		if (in->cpu_ns && spent_ns > (double)in->cpu_ns)
 			spent_ns = (double)in->cpu_ns;
 		rates = governor_rates_of_input(g, in, interval_ns, spent_ns);
-		book(g, in, interval_ns, spent_ns);
+		governor_book(g, in, interval_ns, spent_ns);
 		/* while probes were put in, calls were trapped that nobody followed */
 		if (!g->open_ns)
 			rates.foreign = 0;
 		if (g->attached) {
-			note_window(g, &rates);
+			governor_note_window(g, &rates);
 			g->open_ns += in->attached_ns;
 		}
 		action = tick_down(g, in, &rates, &why);
@@ -434,11 +314,11 @@ enum governor_action governor_counted(struct governor *g, const struct governor_
 	g->spent_ns += (double)count->spent_ns;
 	g->account_ns -= (double)count->spent_ns;
 	if (!governor_sees_calls(g, g->at) && to < g->at) {
-		note_window(g, &rates);
+		governor_note_window(g, &rates);
 		move(g, one_at_a_time(g, to));
 		if (!g->attached)
-			note_then(g, rates.base_ns / rates.wall_ns,
-				  (double)count->cpu_ns / rates.wall_ns);
+			governor_note_then(g, rates.base_ns / rates.wall_ns,
+					   (double)count->cpu_ns / rates.wall_ns);
 		action = GOVERNOR_STEP;
 	} else {
 		g->count_pause_ns *= 2;
@@ -469,11 +349,11 @@ void governor_start(struct governor *g, uint64_t time_ns, const struct governor_
 		g->cpus = (double)count->cpu_ns / (double)count->counted_ns;
 		g->at = governor_best(g, &rates, MARGIN_DOWN * g->options.max_overhead);
 		g->overhead = governor_load(g, &rates, g->at);
-		if (is_windows(g) && g->overhead > g->options.max_overhead)
+		if (governor_is_windows(g) && g->overhead > g->options.max_overhead)
 			g->overhead = g->options.max_overhead;
-		note_window(g, &rates);
+		governor_note_window(g, &rates);
 		g->idle_cpus = g->cpus;
-		note_then(g, rates.base_ns / rates.wall_ns, g->cpus);
+		governor_note_then(g, rates.base_ns / rates.wall_ns, g->cpus);
 	}
 	g->attached = governor_is_always_in(g, g->at);
 	g->count_pause_ns = COUNT_MIN_NS;
@@ -498,7 +378,7 @@ void governor_predict(const struct governor_options *options, const struct gover
 	out->chosen = governor_load(&g, &rates, g.at);
 	out->of_least = rates.base_ns + governor_cost(&exact, &rates, 0) <
 			GOVERNOR_LEAST_CPUS * rates.wall_ns;
-	if (is_windows(&g) && out->chosen > options->max_overhead)
+	if (governor_is_windows(&g) && out->chosen > options->max_overhead)
 		out->chosen = options->max_overhead;
 	out->hopeless =
 		options->max_overhead ? !governor_sees_calls(&g, g.at) : out->chosen > TOO_MUCH;

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What governor.c, which moves, needs of governor_ladder.c, which knows what everything costs. Nobody else includes it. */
+/*
+ * What governor.c, which moves, needs of governor_ladder.c, which knows what everything costs, and of governor_account.c,
+ * which knows what can be paid. Nobody else includes it.
+ */
 #ifndef SEEP_CORE_GOVERNOR_IMPL_H
 #define SEEP_CORE_GOVERNOR_IMPL_H
 
 #include "governor.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+#define CREDITED 0.9	       /* of what is allowed, the rest being for errors */
+#define DEBT_NS (5 * NS_PER_S) /* stands for what is allowed in this time */
+#define MIN_RATES_NS 1e7       /* with probes in, to tell rates from */
+#define PATIENCE_NS (2 * NS_PER_S)
 
 /* Calls as they come now, in a time of wall_ns with probes in. */
 struct governor_rates {
@@ -31,5 +40,19 @@ double governor_load(const struct governor *governor, const struct governor_rate
 /* The richest rung whose share is not above limit. */
 unsigned int governor_best(const struct governor *governor, const struct governor_rates *rates,
 			   double limit);
+
+/* governor_account.c */
+bool governor_is_windows(const struct governor *governor);
+/* What is allowed in a time. */
+double governor_allowed_ns(const struct governor *governor, uint64_t time_ns);
+/* What probes that are in for so long will cost; and a window, with its end. */
+double governor_expected_ns(const struct governor *governor, uint64_t time_ns);
+double governor_window_ns(const struct governor *governor);
+/* An interval, of which probes took hits_ns. */
+void governor_book(struct governor *governor, const struct governor_input *in, double interval_ns,
+		   double hits_ns);
+/* What probes take while they are in; and what the targets used then, of which they took a part. */
+void governor_note_window(struct governor *governor, const struct governor_rates *rates);
+void governor_note_then(struct governor *governor, double base_cpus, double cpus);
 
 #endif
