@@ -4,9 +4,9 @@
  *
  * It takes it in each of these system calls and hardly anywhere else, so nobody pays for other calls, as all do who are
  * on a machine where tracepoints of system calls are in use (syscall.bpf.h). Which call it is, and with what, is in the
- * registers that the thread came with. That one has unmapped is told by the lock: munmap() keeps it for reading alone when all
- * that can fail is done. What the others return is seen when the thread goes back to its program: the kernel is asked to call us then
- * (bpf_task_work, 6.18). That takes some microseconds, of who maps, outside allocators.
+ * registers that the thread came with. That one has unmapped is told by the lock: munmap() keeps it for reading alone when
+ * all that can fail is done. What the others return is seen when the thread goes back to its program: the kernel is asked
+ * to call us then (bpf_task_work, 6.18). That takes some microseconds, of who maps, outside allocators.
  */
 #include "code.bpf.h"
 #include "lock.h"
@@ -31,7 +31,7 @@ struct vm_return {
 	struct bpf_task_work work;
 };
 
-/* By thread, which makes a call at a time. What is pushed out while its thread is in a call is counted when that makes the next. */
+/* By thread, which makes a call at a time. What is pushed out during a call is counted when its thread makes the next. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);

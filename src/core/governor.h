@@ -34,8 +34,8 @@
  *
  * WINDOWS. Probes are in until the next interval could not be paid for, but not shorter than MIN_WINDOW_NS; they are out
  * until what the shortest window will cost has been saved, by what the last one cost, and by what the targets use now and
- * used then. How long that is depends on the target: the duty is a result, and the strict account pays. When a target has become quiet since, a debt is no reason to wait for long: it is looked at,
- * ever less often.
+ * used then. How long that is depends on the target: the duty is a result, and the strict account pays. When a target has
+ * become quiet since, a debt is no reason to wait for long: it is looked at, ever less often.
  *
  * FAULTS, DETACHED. There is nothing to estimate from. So at times the calls are counted, for a moment: after 2 s, and
  * twice as long each time that there is no room, up to a minute.
